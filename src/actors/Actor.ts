@@ -1,0 +1,180 @@
+/**
+ * The one mechanism of every actor: a bounded mailbox, and a handler that sees one message after the other.
+ *
+ * A message to an actor that is idle is handled at once, in the sender's turn. A handler that must wait answers
+ * an effect; the actor is then suspended on a fiber of its own, and what arrives meanwhile waits in the mailbox,
+ * which a message never overtakes. When the mailbox is full `tellUnsafe` answers `false`, and `tell` waits.
+ *
+ * A handler that fails gives its message to `failed`, which decides how long the actor rests; the actor then
+ * goes on with the next message.
+ */
+import { Cause, Effect } from "effect"
+import { Deque } from "../protocol/Deque.ts"
+import type { ActorSystem } from "./ActorSystem.ts"
+
+/** Turns nest no deeper: an actor that would be called deeper takes its message into the mailbox. */
+const maxDepth = 16
+/** Messages that a fiber handles before it lets others run. */
+const messagesPerTurn = 256
+
+export interface ActorOptions<M, E> {
+  readonly system: ActorSystem
+  /** Limits of the mailbox. A message that is larger than the limits is taken when the mailbox is empty. */
+  readonly maxMessages: number
+  readonly maxBytes: number
+  readonly messagesOf: (message: M) => number
+  readonly bytesOf: (message: M) => number
+  /** Called with a message before it is put in the mailbox, where it may stay for long. */
+  readonly keep: (message: M) => void
+  readonly handle: (message: M) => Effect.Effect<void, E> | undefined
+  readonly failed: (message: M, cause: Cause.Cause<E>) => Effect.Effect<void>
+}
+
+interface Waiting<M> {
+  readonly message: M
+  readonly admitted: () => void
+}
+
+export class Actor<M, E = never> {
+  /** What waits in the mailbox. */
+  messages = 0
+  bytes = 0
+  private readonly options: ActorOptions<M, E>
+  private readonly mailbox = new Deque<M>()
+  private readonly waiting = new Deque<Waiting<M>>()
+  private idleListeners: Array<() => void> = []
+  private busy = false
+
+  constructor(options: ActorOptions<M, E>) {
+    this.options = options
+  }
+
+  get isIdle(): boolean {
+    return !this.busy
+  }
+
+  /** Handles the message now, or puts it in the mailbox; `false` if that is full. */
+  tellUnsafe(message: M): boolean {
+    const system = this.options.system
+    if (!this.busy && system.depth < maxDepth) {
+      this.busy = true
+      system.depth++
+      const wait = this.attempt(message)
+      system.depth--
+      if (wait !== undefined) this.suspend(wait)
+      else if (this.mailbox.length === 0) this.becomeIdle()
+      else this.suspend(Effect.void)
+      return true
+    }
+    if (this.waiting.length > 0 || !this.hasRoom(message)) return false
+    this.enqueue(message)
+    if (!this.busy) {
+      this.busy = true
+      this.suspend(Effect.yieldNow)
+    }
+    return true
+  }
+
+  /** Waits until the message is handled or in the mailbox. */
+  tell(message: M): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.tellUnsafe(message)) return Effect.void
+      return Effect.callback<void>((resume) => {
+        let active = true
+        this.waiting.push({
+          message,
+          admitted: () => {
+            if (active) resume(Effect.void)
+          }
+        })
+        return Effect.sync(() => {
+          active = false
+        })
+      })
+    })
+  }
+
+  /** Keeps the actor busy with `work`, as if a handler had answered it. The actor must be idle. */
+  start(work: Effect.Effect<void>): void {
+    this.busy = true
+    this.suspend(work)
+  }
+
+  /** Waits until nothing is left to do. */
+  readonly whenIdle: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (!this.busy) return resume(Effect.void)
+    this.idleListeners.push(() => resume(Effect.void))
+  })
+
+  private attempt(message: M): Effect.Effect<void> | undefined {
+    try {
+      const wait = this.options.handle(message)
+      if (wait === undefined) return undefined
+      return Effect.catchCause(wait, (cause) => this.options.failed(message, cause))
+    } catch (error) {
+      return this.options.failed(message, Cause.die(error))
+    }
+  }
+
+  private hasRoom(message: M): boolean {
+    if (this.mailbox.length === 0) return true
+    const { bytesOf, maxBytes, maxMessages, messagesOf } = this.options
+    return this.messages + messagesOf(message) <= maxMessages && this.bytes + bytesOf(message) <= maxBytes
+  }
+
+  private enqueue(message: M): void {
+    this.options.keep(message)
+    this.messages += this.options.messagesOf(message)
+    this.bytes += this.options.bytesOf(message)
+    this.mailbox.push(message)
+  }
+
+  private suspend(wait: Effect.Effect<void>): void {
+    this.options.system.fork(this.run(wait))
+  }
+
+  private readonly run = Effect.fnUntraced(
+    { self: this },
+    function* (this: Actor<M, E>, first: Effect.Effect<void>) {
+      let wait: Effect.Effect<void> | undefined = first
+      while (wait !== undefined) {
+        yield* wait
+        wait = this.runMailbox()
+      }
+    }
+  )
+
+  /** Handles what waits; answers what to wait for, or `undefined` when the mailbox is empty. */
+  private runMailbox(): Effect.Effect<void> | undefined {
+    for (let left = messagesPerTurn; left > 0; left--) {
+      const message = this.mailbox.shift()
+      if (message === undefined) {
+        this.becomeIdle()
+        return undefined
+      }
+      this.messages -= this.options.messagesOf(message)
+      this.bytes -= this.options.bytesOf(message)
+      this.admit()
+      const wait = this.attempt(message)
+      if (wait !== undefined) return wait
+    }
+    return Effect.yieldNow
+  }
+
+  private admit(): void {
+    for (let next = this.waiting.at(0); next !== undefined; next = this.waiting.at(0)) {
+      if (!this.hasRoom(next.message)) return
+      this.waiting.shift()
+      this.enqueue(next.message)
+      next.admitted()
+    }
+  }
+
+  private becomeIdle(): void {
+    this.busy = false
+    const listeners = this.idleListeners
+    if (listeners.length === 0) return
+    this.idleListeners = []
+    for (const listener of listeners) listener()
+  }
+}

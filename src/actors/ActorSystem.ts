@@ -1,0 +1,79 @@
+/**
+ * What the actors of one hub share: the scope that their fibers live in, the clock, how deep the present turn
+ * is, and which connections have something to write at the end of it.
+ *
+ * A turn is what happens between two returns to the event loop. Everything that it delivers is written once, at
+ * its end.
+ */
+import { Clock, Context, Effect, Fiber, Scope } from "effect"
+
+export interface Flushable {
+  readonly flush: () => void
+}
+
+export class ActorSystem {
+  readonly scope: Scope.Scope
+  /** Actors that are at work in place, one called by the other. */
+  depth = 0
+  private turnTime = 0
+  private readonly context: Context.Context<never>
+  private readonly clock: Clock.Clock
+  private dirty: Array<Flushable> = []
+  private scheduled = false
+
+  constructor(scope: Scope.Scope, context: Context.Context<never>) {
+    this.scope = scope
+    this.context = context
+    this.clock = Context.get(context, Clock.Clock)
+  }
+
+  /** Milliseconds since 1970; within a turn, of its beginning. */
+  now(): number {
+    return this.turnTime === 0 ? this.clock.currentTimeMillisUnsafe() : Math.floor(this.turnTime)
+  }
+
+  /** The same with fractions. */
+  nowFine(): number {
+    return this.turnTime === 0 ? Number(this.clock.currentTimeNanosUnsafe()) / 1e6 : this.turnTime
+  }
+
+  /** The clock itself, also within a turn, with fractions. */
+  readFine(): number {
+    return Number(this.clock.currentTimeNanosUnsafe()) / 1e6
+  }
+
+  /** Does `work` as one turn: the clock is read once for all of it. */
+  turn(work: () => void): void {
+    this.turnTime = Number(this.clock.currentTimeNanosUnsafe()) / 1e6
+    try {
+      work()
+    } finally {
+      this.turnTime = 0
+    }
+  }
+
+  /** Starts a fiber at once; it is interrupted when the scope closes. */
+  fork<A, E>(effect: Effect.Effect<A, E>, scope: Scope.Scope = this.scope): Fiber.Fiber<A, E> {
+    return Fiber.runIn(Effect.runForkWith(this.context)(effect), scope)
+  }
+
+  /** Has `flush` called at the end of the turn. To be called once until then. */
+  markDirty(target: Flushable): void {
+    this.dirty.push(target)
+    if (this.scheduled) return
+    this.scheduled = true
+    queueMicrotask(() => {
+      this.scheduled = false
+      const dirty = this.dirty
+      this.dirty = []
+      for (const each of dirty) each.flush()
+    })
+  }
+}
+
+/** An actor system whose fibers end with the present scope. */
+export const makeActorSystem: Effect.Effect<ActorSystem, never, Scope.Scope> = Effect.gen(function* () {
+  const scope = yield* Scope.Scope
+  const context = yield* Effect.context<never>()
+  return new ActorSystem(scope, context)
+})

@@ -1,0 +1,208 @@
+/**
+ * What a connection does with a client's control frames. What is wrong with one request is answered by FAILURE
+ * and touches nothing else; what breaks the protocol ends the connection with the reason that is answered.
+ */
+import type { CloseReason } from "../protocol/CloseReason.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { type Frame, type FrameOf, magic } from "../protocol/Frame.ts"
+import { Features, protocolVersion, unlimitedCredit } from "../protocol/Op.ts"
+import { checkPattern, isLiteral, matches } from "../protocol/Pattern.ts"
+import type { Position } from "../protocol/Position.ts"
+import { isReserved } from "../protocol/TopicName.ts"
+import type { Connection } from "./Connection.ts"
+import { isForClients } from "./Registry.ts"
+import { begin } from "./Replay.ts"
+import { Session } from "./Session.ts"
+
+type Request = { readonly session: number; readonly request: number }
+
+const messages: Partial<Record<ErrorCode, string>> = {
+  "unknown-session": "no session of this number is open on this connection",
+  "session-exists": "a session of this number is open on this connection",
+  "subscription-exists": "a subscription of this number exists in this session",
+  "unknown-subscription": "no subscription of this number exists in this session",
+  "reserved-topic": "topics that begin with $ are the hub's own",
+  "invalid-topic":
+    "not a topic name: segments joined by dots, at most 255 bytes, without white space, * or >",
+  "topic-not-found": "no topic of this name exists, and topics are not made by use here",
+  "limit-reached": "a limit of this hub was reached",
+  "message-too-large": "a payload is larger than this hub takes",
+  "malformed-batch": "the records of the batch are not what its header says",
+  unsupported: "this hub does not hold messages until a time yet",
+  "shutting-down": "the hub is shutting down"
+}
+
+export const errorMessage = (code: ErrorCode): string => messages[code] ?? code
+
+export class ClientFrames {
+  private readonly connection: Connection
+  private hasCredit = false
+
+  constructor(connection: Connection) {
+    this.connection = connection
+  }
+
+  /** Answers why the connection must end, if it must. */
+  handle(frame: Frame): CloseReason | undefined {
+    if (!this.connection.welcomed) return frame._tag === "Hello" ? this.hello(frame) : "protocol-error"
+    switch (frame._tag) {
+      case "Open":
+        return this.open(frame)
+      case "Close":
+        return this.close(frame)
+      case "Subscribe":
+        return this.subscribe(frame)
+      case "Unsubscribe":
+        return this.unsubscribe(frame)
+      case "Credit":
+        this.sessionOf(frame.session)
+          ?.subscriptions.get(frame.subscription)
+          ?.addCredit(frame.messages, frame.bytes)
+        return undefined
+      case "Request":
+        this.connection.request(frame)
+        return undefined
+      case "Ping":
+        this.connection.writer.control({ _tag: "Pong", token: frame.token })
+        return undefined
+      case "Pong":
+        return undefined
+      case "Goodbye":
+        return "normal"
+      default:
+        return "protocol-error"
+    }
+  }
+
+  fail(request: Request, code: ErrorCode, message = errorMessage(code)): void {
+    this.connection.writer.control({
+      _tag: "Failure",
+      session: request.session,
+      request: request.request,
+      code,
+      message
+    })
+  }
+
+  private sessionOf(number: number): Session | undefined {
+    return this.connection.sessions.get(number)
+  }
+
+  private hello(frame: FrameOf<"Hello">): CloseReason | undefined {
+    if (frame.magic !== magic) return "protocol-error"
+    if (frame.minVersion > protocolVersion || frame.maxVersion < protocolVersion) return "unsupported-version"
+    const { hubId, maxFrame, maxMessage, registry } = this.connection.options
+    const features = frame.features & (Features.credit | Features.requests)
+    this.hasCredit = (features & Features.credit) !== 0
+    this.connection.welcome(frame.name)
+    this.connection.writer.control({
+      _tag: "Welcome",
+      version: protocolVersion,
+      features,
+      hub: hubId,
+      maxFrame,
+      maxMessage,
+      pingInterval: registry.settings.pingInterval
+    })
+    return undefined
+  }
+
+  private open(frame: FrameOf<"Open">): undefined {
+    const { registry, sessions, writer } = this.connection
+    if (sessions.has(frame.session)) return void this.fail(frame, "session-exists")
+    if (sessions.size >= registry.settings.maxSessionsPerConnection)
+      return void this.fail(frame, "limit-reached")
+    if (this.connection.isDraining) return void this.fail(frame, "shutting-down")
+    const session = new Session(
+      registry,
+      writer,
+      { number: frame.session, id: frame.id, name: frame.name },
+      (closed, reason, subscription) => this.connection.sessionClosed(closed, reason, subscription)
+    )
+    sessions.set(frame.session, session)
+    registry.counters.sessionsOpened++
+    writer.control({ _tag: "Opened", session: frame.session, request: frame.request })
+  }
+
+  private close(frame: FrameOf<"Close">): undefined {
+    const session = this.sessionOf(frame.session)
+    if (session === undefined) return void this.fail(frame, "unknown-session")
+    this.connection.sessions.delete(frame.session)
+    session.close("normal")
+    this.connection.writer.control({
+      _tag: "Closed",
+      session: frame.session,
+      request: frame.request,
+      reason: "normal",
+      subscription: 0
+    })
+  }
+
+  private refusal(session: Session, frame: FrameOf<"Subscribe">): readonly [ErrorCode, string?] | undefined {
+    const error = checkPattern(frame.pattern)
+    if (error !== undefined) return ["invalid-pattern", error.message]
+    if (isReserved(frame.pattern) && !isForClients(frame.pattern)) return ["reserved-topic"]
+    if (session.subscriptions.has(frame.subscription)) return ["subscription-exists"]
+    const { autoCreateTopics, maxSubscriptionsPerSession } = session.hub.settings
+    if (session.subscriptions.size >= maxSubscriptionsPerSession) return ["limit-reached"]
+    if (!isLiteral(frame.pattern)) {
+      if (frame.start._tag === "Position")
+        return ["bad-request", "a position is of one topic; the pattern has wildcards"]
+    } else if (!autoCreateTopics && session.hub.topics.get(frame.pattern) === undefined) {
+      return ["topic-not-found"]
+    }
+    return undefined
+  }
+
+  private subscribe(frame: FrameOf<"Subscribe">): undefined {
+    const session = this.sessionOf(frame.session)
+    if (session === undefined) return void this.fail(frame, "unknown-session")
+    const refusal = this.refusal(session, frame)
+    if (refusal !== undefined)
+      return void this.fail(frame, refusal[0], refusal[1] ?? errorMessage(refusal[0]))
+    const { clientQueueBytes, clientQueueSize } = session.hub.settings
+    const subscription = session.subscribe({
+      id: frame.subscription,
+      pattern: frame.pattern,
+      overflow: frame.overflow,
+      echo: frame.echo,
+      creditMessages: this.hasCredit ? frame.creditMessages : unlimitedCredit,
+      creditBytes: this.hasCredit ? frame.creditBytes : unlimitedCredit,
+      maxMessages: clientQueueSize,
+      maxBytes: clientQueueBytes
+    })
+    // The topic is made now, so that the client can be told where in it its subscription begins.
+    const topic = isLiteral(frame.pattern) ? session.hub.topicNamed(frame.pattern) : undefined
+    const log = typeof topic === "object" ? topic.log : undefined
+    this.connection.writer.control({
+      _tag: "Subscribed",
+      session: frame.session,
+      request: frame.request,
+      subscription: frame.subscription,
+      time: session.hub.system.now(),
+      position: log === undefined ? undefined : { epoch: log.epoch, offset: log.nextOffset }
+    })
+    begin(subscription, frame.start, positionsOf(frame))
+  }
+
+  private unsubscribe(frame: FrameOf<"Unsubscribe">): undefined {
+    const session = this.sessionOf(frame.session)
+    if (session === undefined) return void this.fail(frame, "unknown-session")
+    if (!session.unsubscribe(frame.subscription)) return void this.fail(frame, "unknown-subscription")
+    this.connection.writer.control({ _tag: "Unsubscribed", session: frame.session, request: frame.request })
+  }
+}
+
+/** The positions that a client gives, of topics that it may have them of. */
+const positionsOf = (frame: FrameOf<"Subscribe">): ReadonlyMap<string, Position> => {
+  const start = frame.start
+  if (start._tag === "Position") return new Map([[frame.pattern, start.position]])
+  if (start._tag !== "Resume") return new Map()
+  return new Map(
+    start.topics
+      .filter(
+        ({ topic }) => checkPattern(topic) === undefined && isLiteral(topic) && matches(frame.pattern, topic)
+      )
+      .map(({ topic, epoch, offset }) => [topic, { epoch, offset }])
+  )
+}

@@ -1,0 +1,332 @@
+/**
+ * A client connection: the actor between a stream of bytes and the sessions on it.
+ *
+ * Chunks wait in a bounded queue; the connection's fiber drains all that are there, gathers what is published by
+ * topic, and hands each topic one batch. If a topic is full, its batches wait in a bounded backlog while control
+ * frames are still read, so that a client which waits for its own subscriber can grant it credit. When the
+ * backlog is full too, reading stops, and with it the client.
+ */
+import { type Cause, Deferred, Effect, Queue, Schedule, type Scope } from "effect"
+import type { Batch } from "../protocol/Batch.ts"
+import type { CloseReason } from "../protocol/CloseReason.ts"
+import { Deque } from "../protocol/Deque.ts"
+import type { Duplex } from "../protocol/Duplex.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { decodeFrame, type FrameOf } from "../protocol/Frame.ts"
+import { FrameReader } from "../protocol/FrameReader.ts"
+import { Op } from "../protocol/Op.ts"
+import { ClientFrames, errorMessage } from "./ClientFrames.ts"
+import { ConnectionWriter } from "./ConnectionWriter.ts"
+import { PublishGatherer } from "./PublishGatherer.ts"
+import type { Registry } from "./Registry.ts"
+import type { Session } from "./Session.ts"
+import type { Topic } from "./Topic.ts"
+
+/** Chunks that may wait before the socket is paused; a few may still come after that. */
+const pauseAt = 64
+const inboxCapacity = 1024
+/** Bytes of batches that wait for full topics before reading stops: more than an SDK ever has in flight. */
+const backlogLimit = 8_388_608
+/** The longest frame before WELCOME. */
+const longestHello = 131_072
+/** Requests of one connection that are being answered at once. */
+const maxRequests = 64
+
+export interface ConnectionOptions {
+  readonly registry: Registry
+  readonly hubId: string
+  /** The longest frame that a client may send, and the largest payload in it, in bytes. */
+  readonly maxFrame: number
+  readonly maxMessage: number
+  /** Answers a REQUEST with the bytes of JSON, or with what is wrong with it. */
+  readonly answer: (method: string, body: Uint8Array) => Effect.Effect<Uint8Array, ErrorCode>
+}
+
+interface Blocked {
+  readonly topic: Topic
+  readonly batch: Batch
+}
+
+export class Connection {
+  readonly options: ConnectionOptions
+  readonly registry: Registry
+  readonly writer: ConnectionWriter
+  readonly sessions = new Map<number, Session>()
+  readonly inbox: Queue.Queue<Uint8Array, Cause.Done>
+  /** Why the connection ends. */
+  readonly ending = Deferred.makeUnsafe<CloseReason>()
+  readonly gone = Deferred.makeUnsafe<void>()
+  welcomed = false
+  isDraining = false
+  name = ""
+  private readonly duplex: Duplex
+  private readonly scope: Scope.Scope
+  private readonly frames: ClientFrames
+  private readonly gatherer: PublishGatherer
+  private reader: FrameReader
+  private readonly backlog = new Deque<Blocked>()
+  private backlogBytes = 0
+  private backlogListener: (() => void) | undefined
+  private openRequests = 0
+  private isPaused = false
+  private heard = true
+  private missedPings = 0
+  private pendingBefore = 0
+
+  constructor(
+    duplex: Duplex,
+    options: ConnectionOptions,
+    inbox: Queue.Queue<Uint8Array, Cause.Done>,
+    scope: Scope.Scope
+  ) {
+    this.duplex = duplex
+    this.options = options
+    this.registry = options.registry
+    this.inbox = inbox
+    this.scope = scope
+    this.writer = new ConnectionWriter(duplex, options.registry)
+    this.frames = new ClientFrames(this)
+    this.gatherer = new PublishGatherer(options.registry, options.maxMessage)
+    this.reader = new FrameReader(longestHello)
+    duplex.listen({
+      onData: (chunk) => this.received(chunk),
+      onDrain: () => this.writer.drained(),
+      onClose: () => {
+        Deferred.doneUnsafe(this.gone, Effect.void)
+        Queue.endUnsafe(this.inbox)
+      }
+    })
+  }
+
+  get peer(): string {
+    return this.duplex.peer
+  }
+
+  /** Whether something was delivered that the client has not taken. */
+  get isWaiting(): boolean {
+    if (this.backlog.length > 0 || this.writer.pending > 0) return true
+    for (const session of this.sessions.values()) {
+      for (const subscription of session.subscriptions.values()) if (subscription.isWaiting) return true
+    }
+    return false
+  }
+
+  /** Says goodbye with a reason and ends; what was delivered before still goes out. */
+  end(reason: CloseReason, message: string = reason): void {
+    if (!Deferred.doneUnsafe(this.ending, Effect.succeed(reason))) return
+    this.registry.counters.closed(reason)
+    for (const session of [...this.sessions.values()]) session.close(reason)
+    this.writer.control({ _tag: "Goodbye", reason, message })
+    this.writer.close()
+    this.duplex.end()
+  }
+
+  /** After HELLO: frames may now be as long as agreed. */
+  welcome(name: string): void {
+    this.welcomed = true
+    this.name = name
+    this.reader.maxFrame = this.options.maxFrame
+  }
+
+  sessionClosed(session: Session, reason: CloseReason, subscription: number): void {
+    if (this.sessions.get(session.number) !== session) return
+    this.sessions.delete(session.number)
+    this.writer.control({ _tag: "Closed", session: session.number, request: 0, reason, subscription })
+  }
+
+  /** Answers a request on a fiber of its own. */
+  request(frame: FrameOf<"Request">): void {
+    const { request, method, body } = frame
+    if (this.openRequests >= maxRequests) return this.frames.fail({ session: 0, request }, "limit-reached")
+    this.openRequests++
+    const answering = Effect.matchEager(this.options.answer(method, body.slice()), {
+      onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
+      onFailure: (code) => this.frames.fail({ session: 0, request }, code)
+    })
+    this.registry.system.fork(
+      Effect.ensuring(
+        answering,
+        Effect.sync(() => {
+          this.openRequests--
+        })
+      ),
+      this.scope
+    )
+  }
+
+  /** Reads what comes until the peer is gone or the connection ends. */
+  readonly read = Effect.fnUntraced({ self: this }, function* (this: Connection) {
+    while (!Deferred.isDoneUnsafe(this.ending)) {
+      const chunks = yield* Queue.takeAll(this.inbox)
+      if (this.isPaused) {
+        this.isPaused = false
+        this.duplex.resume()
+      }
+      this.registry.system.turn(() => this.process(chunks))
+      if (this.backlogBytes > backlogLimit) yield* this.backlogShrinks
+      if (this.writer.isControlFull) yield* this.peerReads
+    }
+  })
+
+  /** Sends a PING every interval; a peer from which nothing was heard for `missed` of them is dead. */
+  ping(missed: number): Effect.Effect<void> {
+    const beat = Effect.sync(() => {
+      this.missedPings = this.heard ? 0 : this.missedPings + 1
+      this.heard = false
+      if (this.missedPings >= missed) this.end("ping-timeout")
+      else if (this.welcomed) this.writer.control({ _tag: "Ping", token: this.registry.system.now() })
+    })
+    const interval = this.registry.settings.pingInterval
+    return Effect.asVoid(Effect.repeat(Effect.delay(beat, interval), Schedule.spaced(interval)))
+  }
+
+  /** To be called at intervals: ends a connection whose peer neither took nor sent anything since the last time. */
+  checkWriting(): void {
+    const pending = this.writer.pending
+    if (pending > 0 && pending >= this.pendingBefore && this.pendingBefore > 0 && !this.heard) {
+      this.end("write-timeout")
+      this.duplex.destroy()
+    }
+    this.pendingBefore = pending
+  }
+
+  private received(chunk: Uint8Array): void {
+    this.heard = true
+    if (!Queue.offerUnsafe(this.inbox, chunk)) return this.duplex.destroy()
+    if (!this.isPaused && Queue.sizeUnsafe(this.inbox) >= pauseAt) {
+      this.isPaused = true
+      this.duplex.pause()
+    }
+  }
+
+  private process(chunks: ReadonlyArray<Uint8Array>): void {
+    const reader = this.reader
+    for (const chunk of chunks) {
+      reader.push(chunk)
+      while (reader.next()) {
+        const reason = this.frame(reader.buffer, reader.start, reader.end)
+        if (reason !== undefined) {
+          this.handOver()
+          return this.end(reason)
+        }
+      }
+      if (reader.error !== undefined) {
+        this.handOver()
+        return this.end(
+          reader.error === "frame-too-large" && this.welcomed ? "frame-too-large" : "protocol-error"
+        )
+      }
+    }
+    this.handOver()
+  }
+
+  private frame(bytes: Uint8Array, start: number, end: number): CloseReason | undefined {
+    if (bytes[start + 4] === Op.Publish && this.welcomed) return this.publish(bytes, start, end)
+    const frame = decodeFrame(bytes, start, end)
+    if (frame === undefined) return "protocol-error"
+    // What was published before a control frame takes effect before it.
+    this.handOver()
+    return this.frames.handle(frame)
+  }
+
+  private publish(bytes: Uint8Array, start: number, end: number): CloseReason | undefined {
+    const gatherer = this.gatherer
+    if (!gatherer.read(bytes, start, end)) return "protocol-error"
+    const { count, sequence, session: number } = gatherer.header
+    const session = this.sessions.get(number)
+    const code = this.isDraining
+      ? "shutting-down"
+      : session === undefined
+        ? "unknown-session"
+        : gatherer.add(session, bytes, start, end)
+    if (code === undefined) return undefined
+    this.registry.counters.messagesRejected += count
+    this.writer.control({
+      _tag: "Rejected",
+      session: number,
+      firstSequence: sequence,
+      lastSequence: sequence,
+      code,
+      message: errorMessage(code)
+    })
+    return undefined
+  }
+
+  /** Gives the topics what was gathered. */
+  private handOver(): void {
+    const { batches, topics } = this.gatherer
+    if (batches.length === 0) return
+    for (let i = 0; i < batches.length; i++) {
+      const topic = topics[i]!
+      const batch = batches[i]!
+      topic.gathering = undefined
+      if (this.backlog.length > 0 || !topic.actor.tellUnsafe(batch)) this.block(topic, batch)
+    }
+    this.gatherer.clear()
+  }
+
+  private block(topic: Topic, batch: Batch): void {
+    batch.keep()
+    this.backlog.push({ topic, batch })
+    this.backlogBytes += batch.size
+    if (this.backlog.length === 1) this.registry.system.fork(this.drainBacklog(), this.scope)
+  }
+
+  private readonly drainBacklog = Effect.fnUntraced({ self: this }, function* (this: Connection) {
+    for (let next = this.backlog.at(0); next !== undefined; next = this.backlog.at(0)) {
+      yield* next.topic.actor.tell(next.batch)
+      this.backlog.shift()
+      this.backlogBytes -= next.batch.size
+      if (this.backlogBytes <= backlogLimit) this.backlogListener?.()
+    }
+  })
+
+  private readonly backlogShrinks: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    this.backlogListener = () => {
+      this.backlogListener = undefined
+      resume(Effect.void)
+    }
+  })
+
+  private readonly peerReads: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    this.writer.onceDrained(() => resume(Effect.void))
+  })
+}
+
+/** Ends what is left of a connection: its sessions, and the socket once its last bytes are out or time is up. */
+const close = (connection: Connection, duplex: Duplex): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    connection.end("connection-lost")
+    const patience = connection.registry.settings.writeTimeout
+    return Deferred.await(connection.gone).pipe(
+      Effect.timeoutOption(patience),
+      Effect.ensuring(Effect.sync(() => duplex.destroy()))
+    )
+  })
+
+/**
+ * Serves one client until it goes or is sent away, then ends its sessions. It never fails. `opened` is told of
+ * the connection before anything is read.
+ */
+export const serve = Effect.fnUntraced(function* (
+  duplex: Duplex,
+  options: ConnectionOptions,
+  opened: (connection: Connection) => void
+) {
+  const scope = yield* Effect.scope
+  const inbox = yield* Queue.bounded<Uint8Array, Cause.Done>(inboxCapacity)
+  const connection = new Connection(duplex, options, inbox, scope)
+  opened(connection)
+  yield* Effect.addFinalizer(() => close(connection, duplex))
+  const { dialTimeout, pingInterval, readTimeout } = options.registry.settings
+  yield* Effect.forkScoped(connection.ping(Math.max(1, Math.ceil(readTimeout / pingInterval))))
+  yield* Effect.forkScoped(
+    Effect.delay(
+      Effect.sync(() => {
+        if (!connection.welcomed) connection.end("hello-timeout")
+      }),
+      dialTimeout
+    )
+  )
+  yield* Effect.ignore(connection.read()).pipe(Effect.raceFirst(Deferred.await(connection.ending)))
+}, Effect.scoped)

@@ -1,0 +1,139 @@
+/**
+ * The outbound half of a connection. Everything that a turn delivers goes out in one write at its end, or when
+ * there is much of it. While the socket does not take more, deliveries stay in the subscriptions' mailboxes.
+ */
+import type { Batch } from "../protocol/Batch.ts"
+import type { Duplex } from "../protocol/Duplex.ts"
+import type { Frame } from "../protocol/Frame.ts"
+import type { Flushable } from "./ActorSystem.ts"
+import { Outbox } from "./Outbox.ts"
+import type { Outlet } from "./Outlet.ts"
+import type { Registry } from "./Registry.ts"
+import type { Session } from "./Session.ts"
+import type { Subscription } from "./Subscription.ts"
+
+/** Bytes that wait in the socket before deliveries stay in the mailboxes. */
+const highWater = 1_048_576
+/** Bytes in the outbox that are written before the turn ends. */
+const flushAt = 262_144
+/** Bytes of control frames that may wait for a peer that does not read. */
+const controlLimit = 1_048_576
+
+export class ConnectionWriter implements Outlet, Flushable {
+  private readonly duplex: Duplex
+  private readonly registry: Registry
+  private readonly outbox = new Outbox()
+  private isPressed = false
+  private isDirty = false
+  private isClosed = false
+  private toPump = new Set<Subscription>()
+  private controlBytes = 0
+  private oldest = Number.POSITIVE_INFINITY
+  private unflushed = 0
+  private drainListeners: Array<() => void> = []
+
+  constructor(duplex: Duplex, registry: Registry) {
+    this.duplex = duplex
+    this.registry = registry
+  }
+
+  get isWritable(): boolean {
+    return !this.isPressed && !this.isClosed
+  }
+
+  /** Whether the peer must read before anything more is read from it. */
+  get isControlFull(): boolean {
+    return this.isPressed && this.controlBytes > controlLimit
+  }
+
+  /** Bytes that the peer has not taken. */
+  get pending(): number {
+    return this.outbox.bytes + this.duplex.pending()
+  }
+
+  deliver(session: Session, subscription: Subscription, batch: Batch): void {
+    if (this.isClosed) return
+    const counters = this.registry.counters
+    counters.messagesDelivered += batch.count
+    counters.bytesDelivered += batch.end - batch.start
+    const end = this.registry.tracer?.deliver(batch, session.id)
+    this.outbox.deliver(session.number, subscription.id, batch)
+    end?.()
+    this.unflushed += batch.count
+    if (batch.receivedAt < this.oldest) this.oldest = batch.receivedAt
+    this.mark()
+    if (this.outbox.bytes >= flushAt) this.write()
+  }
+
+  control(frame: Frame): void {
+    if (this.isClosed) return
+    const before = this.outbox.bytes
+    this.outbox.control(frame)
+    if (this.isPressed) this.controlBytes += this.outbox.bytes - before
+    this.mark()
+  }
+
+  pumpLater(subscription: Subscription): void {
+    this.toPump.add(subscription)
+    if (!this.isPressed) this.mark()
+  }
+
+  flush(): void {
+    this.isDirty = false
+    this.pump()
+    this.write()
+  }
+
+  /** The socket takes more. */
+  drained(): void {
+    this.isPressed = false
+    this.controlBytes = 0
+    this.flush()
+    const listeners = this.drainListeners
+    this.drainListeners = []
+    for (const listener of listeners) listener()
+  }
+
+  onceDrained(listener: () => void): void {
+    this.drainListeners.push(listener)
+  }
+
+  close(): void {
+    this.write()
+    this.isClosed = true
+    this.toPump.clear()
+    const listeners = this.drainListeners
+    this.drainListeners = []
+    for (const listener of listeners) listener()
+  }
+
+  private mark(): void {
+    if (this.isDirty) return
+    this.isDirty = true
+    this.registry.system.markDirty(this)
+  }
+
+  /** Every subscription in turn; the one that the socket stopped goes last the next time. */
+  private pump(): void {
+    if (this.toPump.size === 0 || this.isPressed) return
+    const subscriptions = this.toPump
+    this.toPump = new Set()
+    for (const subscription of subscriptions) {
+      if (this.isPressed || subscription.pump()) this.toPump.add(subscription)
+    }
+  }
+
+  private write(): void {
+    if (this.outbox.bytes === 0 || this.isClosed) return
+    const chunks = this.outbox.take()
+    if (this.unflushed > 0) {
+      this.registry.counters.latency(
+        Math.max(0, this.registry.system.readFine() - this.oldest),
+        this.unflushed
+      )
+      this.unflushed = 0
+      this.oldest = Number.POSITIVE_INFINITY
+    }
+    if (!this.duplex.write(chunks) && this.duplex.pending() > highWater) this.isPressed = true
+  }
+}

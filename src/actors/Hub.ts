@@ -1,0 +1,166 @@
+/**
+ * The hub: the supervisor of topics, connections and their sessions. It is a Layer; when its scope closes it
+ * drains: it says it is shutting down, lets mailboxes run empty within a time limit, and says goodbye.
+ */
+import { Cause, Context, Deferred, Effect, Layer, Schedule, type Scope } from "effect"
+import type { Duplex } from "../protocol/Duplex.ts"
+import { duplexPair } from "../protocol/DuplexPair.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { Counters } from "../services/Counters.ts"
+import { type HubMetrics, metricsOf, registerMetrics } from "../services/HubMetrics.ts"
+import { MessageLog } from "../services/MessageLog.ts"
+import { Settings } from "../services/Settings.ts"
+import { makeActorSystem } from "./ActorSystem.ts"
+import { makeBatchTracer } from "./BatchTracer.ts"
+import { errorMessage } from "./ClientFrames.ts"
+import { type Connection, type ConnectionOptions, serve } from "./Connection.ts"
+import { answerRequest } from "./HubRequests.ts"
+import { gaugesOf, type TopicInfo, topicsOf } from "./HubView.ts"
+import { Registry } from "./Registry.ts"
+import { type HubError, Supervisor } from "./Supervisor.ts"
+
+/** Room in a frame for what surrounds one payload of the largest size. */
+const frameOverhead = 131_072
+/** Milliseconds between looks for expired messages and idle topics. */
+const sweepInterval = 5_000
+
+export class Hub extends Context.Service<
+  Hub,
+  {
+    /** Names this run of the hub. */
+    readonly id: string
+    /** Serves the client at the other end until it goes or is sent away. Never fails. */
+    readonly serve: (duplex: Duplex) => Effect.Effect<void>
+    /** A client's end of a connection in memory, closed with the scope. */
+    readonly connect: Effect.Effect<Duplex, never, Scope.Scope>
+    /** Everything that the hub counts, now. */
+    readonly metrics: Effect.Effect<HubMetrics>
+    /** The topics that the pattern matches, by name. */
+    readonly topics: (pattern: string) => Effect.Effect<ReadonlyArray<TopicInfo>>
+    /** Makes a topic, also where topics are not made by use; `false` if it is there. */
+    readonly createTopic: (name: string) => Effect.Effect<boolean, ErrorCode>
+    /** Fails when the hub cannot go on. */
+    readonly failure: Effect.Effect<never, HubError>
+    /**
+     * Stops taking sessions and publishes, waits until mailboxes are empty or the time limit is over, and says
+     * goodbye to everyone. Also done when the hub's scope closes.
+     */
+    readonly drain: Effect.Effect<void>
+  }
+>()("polestar/actors/Hub") {
+  static readonly layer: Layer.Layer<Hub, never, Settings | MessageLog> = Layer.effect(
+    Hub,
+    Effect.suspend(() => make)
+  )
+}
+
+const make = Effect.gen(function* () {
+  const settings = yield* Settings
+  const messageLog = yield* MessageLog
+  const context = yield* Effect.context<never>()
+  const system = yield* makeActorSystem
+  const counters = new Counters()
+  const supervisor = new Supervisor(system, counters, settings)
+  const connections = new Set<Connection>()
+  const id = crypto.randomUUID()
+  const registry = new Registry({
+    system,
+    counters,
+    settings,
+    messageLog,
+    tracer: makeBatchTracer(context, system, settings.traceSampleRatio),
+    failed: (topic, batch, cause) => {
+      batch.publisher?.reject(batch, "topic-failed", errorMessage("topic-failed"))
+      return supervisor.restart(`topic ${topic.name}`, Cause.squash(cause))
+    }
+  })
+  const metrics = Effect.sync(() => metricsOf(counters, gaugesOf(registry, connections, messageLog)))
+  const topics = (pattern: string) => Effect.sync(() => topicsOf(registry, pattern))
+  const options: ConnectionOptions = {
+    registry,
+    hubId: id,
+    maxMessage: settings.maxMessageSize,
+    maxFrame: settings.maxMessageSize + frameOverhead,
+    answer: answerRequest({ metrics, topics })
+  }
+
+  let draining = false
+  const serveDuplex = (duplex: Duplex): Effect.Effect<void> => {
+    let served: Connection | undefined
+    const serving = serve(duplex, options, (connection) => {
+      served = connection
+      counters.connectionsOpened++
+      if (connections.size >= settings.maxConnections) connection.end("too-many-connections")
+      else if (draining) connection.end("shutting-down")
+      connections.add(connection)
+    })
+    const left = Effect.sync(() => {
+      if (served !== undefined) connections.delete(served)
+    })
+    return Effect.ensuring(serving, left)
+  }
+
+  const drain = drainOf(registry, connections, () => {
+    draining = true
+  })
+  yield* Effect.addFinalizer(() => drain)
+  yield* registerMetrics(counters, () => gaugesOf(registry, connections, messageLog))
+  const sweep = Effect.sync(() => registry.sweep())
+  yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepInterval)))
+  const checkWriting = Effect.sync(() => {
+    for (const connection of connections) connection.checkWriting()
+  })
+  yield* Effect.forkScoped(Effect.repeat(checkWriting, Schedule.spaced(settings.clientWriteTimeout)))
+
+  return Hub.of({
+    id,
+    serve: serveDuplex,
+    connect: Effect.gen(function* () {
+      const [ours, theirs] = duplexPair()
+      yield* Effect.addFinalizer(() => Effect.sync(() => theirs.end()))
+      system.fork(serveDuplex(ours))
+      return theirs
+    }),
+    metrics,
+    topics,
+    createTopic: (name) =>
+      Effect.suspend(() => {
+        if (registry.topics.get(name) !== undefined) return Effect.succeed(false)
+        const topic = registry.create(name)
+        return typeof topic === "string" ? Effect.fail(topic) : Effect.succeed(true)
+      }),
+    failure: Deferred.await(supervisor.failed),
+    drain
+  })
+})
+
+/** Ends a hub in order: nothing new, then empty mailboxes, then goodbye. */
+const drainOf = (
+  registry: Registry,
+  connections: ReadonlySet<Connection>,
+  begin: () => void
+): Effect.Effect<void> => {
+  const emptied = Effect.gen(function* () {
+    const busy: Array<Effect.Effect<void>> = []
+    registry.topics.forEach((topic) => {
+      if (!topic.actor.isIdle) busy.push(topic.actor.whenIdle)
+    })
+    yield* Effect.all(busy, { concurrency: "unbounded", discard: true })
+    // Mailboxes empty as their clients read and grant credit.
+    yield* Effect.repeat(Effect.void, {
+      schedule: Schedule.spaced("10 millis"),
+      while: () => [...connections].some((connection) => connection.isWaiting)
+    })
+  })
+  return Effect.gen(function* () {
+    begin()
+    for (const connection of connections) connection.isDraining = true
+    yield* Effect.timeoutOption(emptied, registry.settings.drainTimeout)
+    for (const connection of connections) connection.end("shutting-down")
+    const gone = Effect.forEach(connections, (connection) => Deferred.await(connection.gone), {
+      concurrency: "unbounded",
+      discard: true
+    })
+    yield* Effect.timeoutOption(gone, registry.settings.writeTimeout)
+  })
+}

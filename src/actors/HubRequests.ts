@@ -1,0 +1,38 @@
+/** The methods of REQUEST: what a client may ask the hub about itself, in JSON. */
+import { Effect, Schema } from "effect"
+import { decodeText, encodeText } from "../protocol/Bytes.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { checkPattern } from "../protocol/Pattern.ts"
+import type { HubMetrics } from "../services/HubMetrics.ts"
+import type { TopicInfo } from "./HubView.ts"
+
+export interface HubAnswers {
+  readonly metrics: Effect.Effect<HubMetrics>
+  readonly topics: (pattern: string) => Effect.Effect<ReadonlyArray<TopicInfo>>
+}
+
+const TopicsRequest = Schema.fromJsonString(Schema.Struct({ pattern: Schema.optionalKey(Schema.String) }))
+const decodeTopicsRequest = Schema.decodeUnknownEffect(TopicsRequest)
+
+const encode = (value: unknown): Uint8Array => encodeText(JSON.stringify(value))
+
+export const answerRequest =
+  (hub: HubAnswers) =>
+  (method: string, body: Uint8Array): Effect.Effect<Uint8Array, ErrorCode> => {
+    switch (method) {
+      case "topics":
+        return decodeTopicsRequest(decodeText(body)).pipe(
+          Effect.mapError((): ErrorCode => "bad-request"),
+          Effect.flatMap(({ pattern = ">" }) =>
+            checkPattern(pattern) === undefined
+              ? hub.topics(pattern)
+              : Effect.fail<ErrorCode>("invalid-pattern")
+          ),
+          Effect.map(encode)
+        )
+      case "stats":
+        return Effect.map(hub.metrics, encode)
+      default:
+        return Effect.fail("unknown-method")
+    }
+  }

@@ -1,0 +1,89 @@
+/** What the hub shows of itself: its topics, and the gauges beside its counters. */
+import type { HubGauges } from "../services/HubMetrics.ts"
+import type { MessageLog } from "../services/MessageLog.ts"
+import type { Connection } from "./Connection.ts"
+import type { Registry } from "./Registry.ts"
+import type { Topic } from "./Topic.ts"
+
+export interface TopicInfo {
+  readonly name: string
+  readonly subscribers: number
+  /** Messages that can be replayed, and their bytes. */
+  readonly messages: number
+  readonly bytes: number
+  readonly epoch: number
+  readonly firstOffset: number
+  readonly nextOffset: number
+  /** Since the topic was made: messages taken, handed to connections for all subscribers, and dropped by overflow. */
+  readonly published: number
+  readonly delivered: number
+  readonly dropped: number
+  /** Messages in the topic's mailbox. */
+  readonly queued: number
+  /** Milliseconds since 1970, or 0. */
+  readonly lastPublished: number
+}
+
+const infoOf = (topic: Topic): TopicInfo => ({
+  name: topic.name,
+  subscribers: topic.subscribers.length,
+  messages: topic.log.messages,
+  bytes: topic.log.bytes,
+  epoch: topic.log.epoch,
+  firstOffset: topic.log.firstOffset,
+  nextOffset: topic.log.nextOffset,
+  published: topic.published,
+  delivered: topic.delivered,
+  dropped: topic.dropped,
+  queued: topic.actor.messages,
+  lastPublished: topic.lastPublished
+})
+
+export const topicsOf = (registry: Registry, pattern: string): ReadonlyArray<TopicInfo> => {
+  const topics: Array<TopicInfo> = []
+  registry.forEachTopic(pattern, (topic) => {
+    topics.push(infoOf(topic))
+  })
+  return topics.sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** Walks all topics and sessions: for those who ask, not for the hot path. */
+export const gaugesOf = (
+  registry: Registry,
+  connections: ReadonlySet<Connection>,
+  messageLog: MessageLog["Service"]
+): HubGauges => {
+  const { queueBytes, queueSize } = registry.settings
+  let queued = 0
+  let fullest = 0
+  registry.topics.forEach((topic) => {
+    queued += topic.actor.messages
+    fullest = Math.max(fullest, topic.actor.messages / queueSize, topic.actor.bytes / queueBytes)
+  })
+  let sessions = 0
+  let waiting = 0
+  let waitingBytes = 0
+  let fullestSubscription = 0
+  for (const connection of connections) {
+    sessions += connection.sessions.size
+    for (const session of connection.sessions.values()) {
+      for (const subscription of session.subscriptions.values()) {
+        waiting += subscription.messages
+        waitingBytes += subscription.bytes
+        fullestSubscription = Math.max(fullestSubscription, subscription.fill)
+      }
+    }
+  }
+  return {
+    topics: registry.topics.size,
+    connections: connections.size,
+    sessions,
+    subscriptions: registry.subscriptions.size,
+    queueDepth: queued,
+    queueCapacity: fullest,
+    clientQueueDepth: waiting,
+    clientQueueBytes: waitingBytes,
+    clientQueueCapacity: fullestSubscription,
+    logBytes: messageLog.bytes()
+  }
+}

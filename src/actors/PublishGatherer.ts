@@ -1,0 +1,110 @@
+/**
+ * Gathers the PUBLISH frames that one connection reads in a turn into one batch for each topic. Frames of a topic
+ * that follow each other in the same chunk become a batch without a copy.
+ */
+import { Batch } from "../protocol/Batch.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { checkRecords } from "../protocol/Message.ts"
+import { PublishFlags, PublishHeader, readPublish } from "../protocol/Publish.ts"
+import type { Registry } from "./Registry.ts"
+import type { Session } from "./Session.ts"
+import type { Topic } from "./Topic.ts"
+import { isNamed } from "./TopicIndex.ts"
+
+/** A batch is not gathered beyond this; a single frame may be larger. */
+export const largestBatch = 262_144
+
+export class PublishGatherer {
+  /** What was gathered, in the order in which the batches began. */
+  readonly batches: Array<Batch> = []
+  readonly topics: Array<Topic> = []
+  readonly header = new PublishHeader()
+  private readonly registry: Registry
+  private readonly maxMessage: number
+  private lastTopic: Topic | undefined
+
+  constructor(registry: Registry, maxMessage: number) {
+    this.registry = registry
+    this.maxMessage = maxMessage
+  }
+
+  /** Reads the header of a frame into `header`; `false` if it is not a PUBLISH frame. */
+  read(bytes: Uint8Array, start: number, end: number): boolean {
+    return readPublish(bytes, start, end, this.header)
+  }
+
+  /** Adds the frame whose header was just read. Answers why not, and then the frame leaves no trace. */
+  add(session: Session, bytes: Uint8Array, start: number, end: number): ErrorCode | undefined {
+    const header = this.header
+    const records = checkRecords(bytes, header.records, end, header.count, this.maxMessage)
+    if (records < 0) return records === -1 ? "malformed-batch" : "message-too-large"
+    if (header.deliverAt > 0) return "unsupported"
+    const topic = this.topicOf(bytes)
+    if (typeof topic === "string") return topic
+    const batch = topic.gathering
+    if (batch !== undefined && this.mayExtend(batch, session, end - start)) {
+      batch.extend(bytes, start, end, header.count)
+      batch.lastSequence = header.sequence
+      batch.records |= records
+      return undefined
+    }
+    this.begin(topic, session, bytes, start, end, records)
+    return undefined
+  }
+
+  /** To be called when what was gathered has been taken. */
+  clear(): void {
+    for (const topic of this.topics) topic.gathering = undefined
+    this.topics.length = 0
+    this.batches.length = 0
+    this.lastTopic = undefined
+  }
+
+  private topicOf(bytes: Uint8Array): Topic | ErrorCode {
+    const { topicEnd, topicStart } = this.header
+    const last = this.lastTopic
+    if (last !== undefined && isNamed(last.nameBytes, bytes, topicStart, topicEnd)) return last
+    const topic = this.registry.topicOfBytes(bytes, topicStart, topicEnd)
+    if (typeof topic !== "string") this.lastTopic = topic
+    return topic
+  }
+
+  /** Only what shares all attributes of a batch may join it, and only if one receipt can stand for both. */
+  private mayExtend(batch: Batch, session: Session, size: number): boolean {
+    const header = this.header
+    return (
+      batch.publisher === session &&
+      batch.priority === header.priority &&
+      header.ttl === 0 &&
+      batch.expires === 0 &&
+      !batch.resent &&
+      (header.flags & PublishFlags.resent) === 0 &&
+      batch.wantsReceipt === ((header.flags & PublishFlags.receipt) !== 0) &&
+      header.sequence > batch.lastSequence &&
+      batch.end - batch.start + size <= largestBatch
+    )
+  }
+
+  private begin(
+    topic: Topic,
+    session: Session,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    records: number
+  ): void {
+    const header = this.header
+    const batch = new Batch(topic, bytes, start, end, header.count, header.priority, session.id)
+    batch.publisher = session
+    batch.firstSequence = header.sequence
+    batch.lastSequence = header.sequence
+    batch.expires = header.ttl
+    batch.wantsReceipt = (header.flags & PublishFlags.receipt) !== 0
+    batch.resent = (header.flags & PublishFlags.resent) !== 0
+    batch.records = records
+    batch.receivedAt = this.registry.system.nowFine()
+    topic.gathering = batch
+    this.batches.push(batch)
+    this.topics.push(topic)
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * The topics of a hub and who subscribes to them. Patterns are matched when a topic is made and when a
+ * subscription is, never when a message is published.
+ */
+import { type Cause, Effect } from "effect"
+import type { Batch } from "../protocol/Batch.ts"
+import { encodeText } from "../protocol/Bytes.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { isLiteral } from "../protocol/Pattern.ts"
+import { PatternTrie } from "../protocol/PatternTrie.ts"
+import type { Durability } from "../protocol/Position.ts"
+import { decodeTopicName, isReserved } from "../protocol/TopicName.ts"
+import { TopicTrie } from "../protocol/TopicTrie.ts"
+import type { Counters } from "../services/Counters.ts"
+import type { MessageLog, MessageLogError } from "../services/MessageLog.ts"
+import type { Settings } from "../services/Settings.ts"
+import type { ActorSystem } from "./ActorSystem.ts"
+import type { BatchTracer } from "./BatchTracer.ts"
+import type { Subscription } from "./Subscription.ts"
+import { Topic } from "./Topic.ts"
+import { TopicIndex } from "./TopicIndex.ts"
+
+export interface RegistryOptions {
+  readonly system: ActorSystem
+  readonly counters: Counters
+  readonly settings: Settings["Service"]
+  readonly messageLog: MessageLog["Service"]
+  readonly tracer: BatchTracer | undefined
+  readonly failed: (topic: Topic, batch: Batch, cause: Cause.Cause<MessageLogError>) => Effect.Effect<void>
+}
+
+/** `$channel.<uuid>`: the reserved topics that clients may use. */
+const channel = /^\$channel\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
+export const isForClients = (topic: string): boolean => !isReserved(topic) || channel.test(topic)
+
+export class Registry {
+  readonly system: ActorSystem
+  readonly counters: Counters
+  readonly settings: Settings["Service"]
+  readonly tracer: BatchTracer | undefined
+  readonly durability: Durability = "accepted"
+  readonly index = new TopicIndex()
+  readonly topics = new TopicTrie<Topic>()
+  readonly subscriptions = new PatternTrie<Subscription>()
+  private readonly options: RegistryOptions
+
+  constructor(options: RegistryOptions) {
+    this.options = options
+    this.system = options.system
+    this.counters = options.counters
+    this.settings = options.settings
+    this.tracer = options.tracer
+  }
+
+  /** The topic that a client names in a frame, made if need be and allowed; else why not. */
+  topicOfBytes(bytes: Uint8Array, start: number, end: number): Topic | ErrorCode {
+    const known = this.index.find(bytes, start, end)
+    if (known !== undefined) return known
+    const name = decodeTopicName(bytes, start, end)
+    if (typeof name !== "string") return "invalid-topic"
+    if (!isForClients(name)) return "reserved-topic"
+    return this.make(name, false)
+  }
+
+  /** The topic of that name, which must be a valid one, made if need be. */
+  topicNamed(name: string): Topic | ErrorCode {
+    return this.topics.get(name) ?? this.make(name, false)
+  }
+
+  /** Makes a topic that is new, also where topics are not made by use. */
+  create(name: string): Topic | ErrorCode {
+    return this.make(name, true)
+  }
+
+  private make(name: string, asked: boolean): Topic | ErrorCode {
+    const { autoCreateTopics, deduplicationWindow, maxTopics, queueBytes, queueSize } = this.settings
+    if (!autoCreateTopics && !asked && !isReserved(name)) return "topic-not-found"
+    if (this.topics.size >= maxTopics) return "limit-reached"
+    const topic = new Topic(name, encodeText(name), {
+      system: this.system,
+      counters: this.counters,
+      tracer: this.tracer,
+      queueSize,
+      queueBytes,
+      deduplicationWindow,
+      failed: this.options.failed
+    })
+    const log = this.options.messageLog.open(name)
+    topic.open(Effect.isEffect(log) ? Effect.orDie(log) : log)
+    this.topics.set(name, topic)
+    this.index.add(topic)
+    this.counters.topicsCreated++
+    this.subscriptions.forEachMatch(name, (subscription) => {
+      topic.subscribers.push(subscription)
+    })
+    return topic
+  }
+
+  /** Makes the subscription known; which topics it is attached to is up to the caller. */
+  addSubscription(subscription: Subscription): void {
+    this.subscriptions.add(subscription.pattern, subscription)
+  }
+
+  removeSubscription(subscription: Subscription): void {
+    this.subscriptions.remove(subscription.pattern, subscription)
+    this.forEachTopic(subscription.pattern, (topic) => topic.detach(subscription))
+  }
+
+  forEachTopic(pattern: string, f: (topic: Topic) => void): void {
+    if (isLiteral(pattern)) {
+      const topic = this.topics.get(pattern)
+      if (topic !== undefined) f(topic)
+      return
+    }
+    this.topics.forEachMatch(pattern, f)
+  }
+
+  /** Forgets expired messages, and lets go of the topics that are idle and hold none. */
+  sweep(): void {
+    const now = this.system.now()
+    const idle = new Set<Topic>()
+    this.topics.forEach((topic) => {
+      if (topic.sweep(now, this.settings.topicIdleTimeout)) idle.add(topic)
+    })
+    this.index.removeAll(idle)
+    for (const topic of idle) {
+      this.topics.delete(topic.name)
+      topic.log.close()
+    }
+    this.counters.topicsPassivated += idle.size
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * The past of a subscription. A fiber of the session's reads the log and fills the subscription's mailbox as it
+ * empties, so a replay holds up nobody and drops nothing; when it has caught up with a topic it attaches the
+ * subscription there, in the same turn in which it saw that nothing is left, so no message is missed or doubled.
+ */
+import { Effect } from "effect"
+import type { Position, Start } from "../protocol/Position.ts"
+import type { MessageLogError } from "../services/MessageLog.ts"
+import type { Subscription } from "./Subscription.ts"
+import type { Topic } from "./Topic.ts"
+
+/** Bytes that are read from a log at a time. */
+const replayBytes = 262_144
+
+/** Where to begin in a topic; undefined is now. */
+const beginning = (
+  topic: Topic,
+  start: Start,
+  resumed: ReadonlyMap<string, Position>
+): Effect.Effect<Position | undefined, MessageLogError> => {
+  const log = topic.log
+  switch (start._tag) {
+    case "Now":
+      return Effect.succeed(undefined)
+    case "Last": {
+      const offset = Math.max(log.firstOffset, log.nextOffset - start.count)
+      return Effect.succeed({ epoch: log.epoch, offset })
+    }
+    case "Time":
+      return Effect.map(log.offsetAt(start.time), (offset) => ({ epoch: log.epoch, offset }))
+    case "Position":
+      return Effect.succeed(resumed.get(topic.name))
+    case "Resume": {
+      const position = resumed.get(topic.name)
+      if (position !== undefined) return Effect.succeed(position)
+      return Effect.map(log.offsetAt(start.since), (offset) => ({ epoch: log.epoch, offset }))
+    }
+  }
+}
+
+const tellGap = (subscription: Subscription, topic: Topic, from: Position, to: Position): void => {
+  subscription.session.hub.counters.gaps++
+  subscription.session.outlet.control({
+    _tag: "Gap",
+    session: subscription.session.number,
+    subscription: subscription.id,
+    topic: topic.name,
+    from,
+    to
+  })
+}
+
+interface Progress {
+  messages: number
+  gaps: number
+}
+
+const catchUp = Effect.fnUntraced(function* (
+  subscription: Subscription,
+  topic: Topic,
+  start: Start,
+  resumed: ReadonlyMap<string, Position>,
+  progress: Progress
+): Effect.fn.Return<void, MessageLogError> {
+  const from = yield* beginning(topic, start, resumed)
+  let offset = from?.offset ?? topic.log.nextOffset
+  const gap = (to: number) => {
+    progress.gaps++
+    tellGap(
+      subscription,
+      topic,
+      from === undefined || from.epoch === topic.log.epoch ? { epoch: topic.log.epoch, offset } : from,
+      {
+        epoch: topic.log.epoch,
+        offset: to
+      }
+    )
+    offset = to
+  }
+  if (from !== undefined && (from.epoch !== topic.log.epoch || offset > topic.log.nextOffset)) {
+    gap(topic.log.firstOffset)
+  }
+  while (!subscription.closed) {
+    const log = topic.log
+    if (offset < log.firstOffset) gap(log.firstOffset)
+    if (offset >= log.nextOffset) {
+      topic.attach(subscription)
+      return
+    }
+    for (const batch of yield* log.read(offset, replayBytes)) {
+      if (batch.offset > offset) gap(batch.offset)
+      yield* subscription.deliverWhenRoom(batch)
+      offset = batch.offset + batch.count
+      progress.messages += batch.count
+      subscription.session.hub.counters.messagesReplayed += batch.count
+    }
+  }
+})
+
+/** Topics that the pattern matches now, and those the client says it knows. */
+const topicsOf = (
+  subscription: Subscription,
+  resumed: ReadonlyMap<string, Position>
+): ReadonlyArray<Topic> => {
+  const hub = subscription.session.hub
+  const topics = new Set<Topic>()
+  hub.forEachTopic(subscription.pattern, (topic) => topics.add(topic))
+  for (const name of resumed.keys()) {
+    const topic = hub.topicNamed(name)
+    if (typeof topic !== "string") topics.add(topic)
+  }
+  for (const topic of topics) topic.detach(subscription)
+  return [...topics]
+}
+
+/**
+ * Begins a subscription. `now` takes effect at once; any other start is replayed by a fiber of the session's.
+ * `resumed` are the client's positions, only of topics that the pattern matches.
+ */
+export const begin = (
+  subscription: Subscription,
+  start: Start,
+  resumed: ReadonlyMap<string, Position>
+): void => {
+  const { hub, outlet, number } = subscription.session
+  if (start._tag === "Now") {
+    hub.forEachTopic(subscription.pattern, (topic) => topic.attach(subscription))
+    return
+  }
+  const topics = topicsOf(subscription, resumed)
+  const progress: Progress = { messages: 0, gaps: 0 }
+  const replay = Effect.gen(function* (): Effect.gen.Return<void, MessageLogError> {
+    for (const topic of topics) {
+      yield* topic.whenOpen
+      yield* catchUp(subscription, topic, start, resumed, progress)
+    }
+    if (start._tag === "Resume" && progress.gaps === 0 && !subscription.closed) {
+      outlet.control({
+        _tag: "Recovered",
+        session: number,
+        subscription: subscription.id,
+        messages: progress.messages
+      })
+    }
+  })
+  subscription.session.fork(
+    Effect.catchCause(replay, (cause) =>
+      Effect.andThen(
+        Effect.logWarning("a replay failed", cause),
+        Effect.sync(() => subscription.session.close("hub-failed", subscription.id))
+      )
+    )
+  )
+}

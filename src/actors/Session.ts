@@ -1,0 +1,101 @@
+/**
+ * A session: a logical client. It owns its subscriptions and the fibers that replay the past for them, which end
+ * with its scope. Several may share one connection, and do not touch each other.
+ */
+import { type Effect, Exit, Scope } from "effect"
+import type { Batch, Publisher } from "../protocol/Batch.ts"
+import type { CloseReason } from "../protocol/CloseReason.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import type { Outlet } from "./Outlet.ts"
+import type { Registry } from "./Registry.ts"
+import { Subscription, type SubscriptionOptions } from "./Subscription.ts"
+
+export class Session implements Publisher {
+  /** The client's number for it on its connection. */
+  readonly number: number
+  /** The client's uuid, the same on every connection. */
+  readonly id: string
+  readonly name: string
+  readonly outlet: Outlet
+  readonly hub: Registry
+  readonly scope: Scope.Closeable
+  readonly subscriptions = new Map<number, Subscription>()
+  closed = false
+  private readonly onClosed: (session: Session, reason: CloseReason, subscription: number) => void
+
+  constructor(
+    hub: Registry,
+    outlet: Outlet,
+    options: { readonly number: number; readonly id: string; readonly name: string },
+    onClosed: (session: Session, reason: CloseReason, subscription: number) => void
+  ) {
+    this.hub = hub
+    this.outlet = outlet
+    this.number = options.number
+    this.id = options.id
+    this.name = options.name
+    this.scope = Scope.forkUnsafe(hub.system.scope)
+    this.onClosed = onClosed
+  }
+
+  receipt(batch: Batch, duplicate: boolean): void {
+    if (this.closed) return
+    this.outlet.control({
+      _tag: "Receipt",
+      session: this.number,
+      firstSequence: batch.firstSequence,
+      lastSequence: batch.lastSequence,
+      position: { epoch: batch.epoch, offset: batch.offset },
+      count: batch.count,
+      durability: this.hub.durability,
+      duplicate
+    })
+  }
+
+  reject(batch: Batch, code: ErrorCode, message: string): void {
+    this.hub.counters.messagesRejected += batch.count
+    if (this.closed) return
+    this.outlet.control({
+      _tag: "Rejected",
+      session: this.number,
+      firstSequence: batch.firstSequence,
+      lastSequence: batch.lastSequence,
+      code,
+      message
+    })
+  }
+
+  subscribe(options: SubscriptionOptions): Subscription {
+    const subscription = new Subscription(this, options)
+    this.subscriptions.set(options.id, subscription)
+    this.hub.addSubscription(subscription)
+    return subscription
+  }
+
+  unsubscribe(id: number): boolean {
+    const subscription = this.subscriptions.get(id)
+    if (subscription === undefined) return false
+    this.subscriptions.delete(id)
+    this.hub.removeSubscription(subscription)
+    subscription.close()
+    return true
+  }
+
+  /** Starts a fiber that ends with the session. */
+  fork(effect: Effect.Effect<void>): void {
+    this.hub.system.fork(effect, this.scope)
+  }
+
+  closeSlow(subscription: Subscription): void {
+    this.close("slow-consumer", subscription.id)
+  }
+
+  /** Ends its subscriptions and its fibers; the client is told by whoever owns the connection. */
+  close(reason: CloseReason, subscription = 0): void {
+    if (this.closed) return
+    this.closed = true
+    for (const id of [...this.subscriptions.keys()]) this.unsubscribe(id)
+    this.hub.system.fork(Scope.close(this.scope, Exit.void))
+    this.onClosed(this, reason, subscription)
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * A topic: the actor that gives messages their place and passes them on.
+ *
+ * One order for all: the log's. A batch is placed, its publisher gets the receipt, and every subscriber's
+ * mailbox gets it by reference. If a subscriber with overflow `wait` is full, the topic waits, what is published
+ * meanwhile waits in the topic's mailbox, and when that is full, publishers wait. A batch that fails is reported
+ * to its publisher and dropped; the topic keeps its state.
+ */
+import { type Cause, Effect } from "effect"
+import { type Batch, type BatchOwner, Slab } from "../protocol/Batch.ts"
+import type { Counters } from "../services/Counters.ts"
+import type { MessageLogError, TopicLog } from "../services/MessageLog.ts"
+import { Actor } from "./Actor.ts"
+import type { ActorSystem } from "./ActorSystem.ts"
+import type { BatchTracer } from "./BatchTracer.ts"
+import type { Subscription } from "./Subscription.ts"
+
+export interface TopicOptions {
+  readonly system: ActorSystem
+  readonly counters: Counters
+  readonly tracer: BatchTracer | undefined
+  readonly queueSize: number
+  readonly queueBytes: number
+  /** Milliseconds for which a publisher's last sequence is remembered. */
+  readonly deduplicationWindow: number
+  /** Told of a batch that failed; answers how long the topic rests. */
+  readonly failed: (topic: Topic, batch: Batch, cause: Cause.Cause<MessageLogError>) => Effect.Effect<void>
+}
+
+interface Produced {
+  sequence: number
+  offset: number
+  at: number
+}
+
+/** Publishers whose last sequence a topic remembers; the one that was quiet longest is forgotten first. */
+const maxProducers = 4096
+
+const beforeOpen: TopicLog = {
+  epoch: 0,
+  durability: "accepted",
+  keeps: false,
+  nextOffset: 0,
+  firstOffset: 0,
+  messages: 0,
+  bytes: 0,
+  append: () => undefined,
+  read: () => Effect.succeed([]),
+  offsetAt: () => Effect.succeed(0),
+  expire: () => {},
+  close: () => {}
+}
+
+export class Topic implements BatchOwner {
+  readonly name: string
+  readonly nameBytes: Uint8Array
+  /** What this topic's small batches are copied into when they are kept. */
+  readonly slab = new Slab()
+  subscribers: Array<Subscription> = []
+  /** The batch that the present turn is gathering, while a connection reads. */
+  gathering: Batch | undefined
+  log: TopicLog = beforeOpen
+  published = 0
+  delivered = 0
+  dropped = 0
+  lastPublished = 0
+  lastActive: number
+  readonly actor: Actor<Batch, MessageLogError>
+  private readonly options: TopicOptions
+  private producers: Map<string, Produced> | undefined
+  /** Whether `subscribers` is being walked, so that who changes it must change a copy. */
+  private fanningOut = false
+
+  constructor(name: string, nameBytes: Uint8Array, options: TopicOptions) {
+    this.name = name
+    this.nameBytes = nameBytes
+    this.options = options
+    this.lastActive = options.system.now()
+    this.actor = new Actor<Batch, MessageLogError>({
+      system: options.system,
+      maxMessages: options.queueSize,
+      maxBytes: options.queueBytes,
+      messagesOf: (batch) => batch.count,
+      bytesOf: (batch) => batch.end - batch.start,
+      keep: (batch) => batch.keep(),
+      handle: (batch) => this.handle(batch),
+      failed: (batch, cause) => options.failed(this, batch, cause)
+    })
+  }
+
+  /** Uses the log, at once or when it has been opened; until then what is published waits. */
+  open(log: TopicLog | Effect.Effect<TopicLog>): void {
+    if (Effect.isEffect(log)) {
+      this.actor.start(
+        Effect.map(log, (opened) => {
+          this.log = opened
+        })
+      )
+    } else {
+      this.log = log
+    }
+  }
+
+  /** Waits until the log is open. */
+  get whenOpen(): Effect.Effect<void> {
+    return this.log === beforeOpen ? this.actor.whenIdle : Effect.void
+  }
+
+  attach(subscription: Subscription): void {
+    if (this.subscribers.includes(subscription)) return
+    if (this.fanningOut) this.subscribers = this.subscribers.slice()
+    this.subscribers.push(subscription)
+  }
+
+  detach(subscription: Subscription): void {
+    const index = this.subscribers.indexOf(subscription)
+    if (index < 0) return
+    if (this.fanningOut) this.subscribers = this.subscribers.slice()
+    this.subscribers.splice(index, 1)
+    this.lastActive = this.options.system.now()
+  }
+
+  private handle(batch: Batch): Effect.Effect<void, MessageLogError> | undefined {
+    const now = this.options.system.now()
+    batch.timestamp = now
+    this.lastPublished = now
+    this.lastActive = now
+    if (batch.expires > 0) batch.expires += now
+    if (batch.resent && this.isDuplicate(batch)) return undefined
+    if (this.log.keeps) batch.keep()
+    const appending = this.log.append(batch)
+    if (appending === undefined) return this.placed(batch)
+    return Effect.flatMap(appending, () => this.placed(batch) ?? Effect.void)
+  }
+
+  private placed(batch: Batch): Effect.Effect<void> | undefined {
+    const { counters, tracer } = this.options
+    this.published += batch.count
+    counters.messagesReceived += batch.count
+    counters.bytesReceived += batch.end - batch.start
+    counters.batchesReceived++
+    // Only what wants a receipt is ever sent again.
+    if (batch.wantsReceipt) this.remember(batch)
+    const publisher = batch.publisher
+    batch.publisher = undefined
+    if (publisher !== undefined && batch.wantsReceipt) publisher.receipt(batch, false)
+    if (tracer === undefined) return this.fanOut(batch)
+    const end = tracer.route(batch, this.subscribers.length)
+    const waiting = this.fanOut(batch)
+    if (waiting === undefined) {
+      end()
+      return undefined
+    }
+    return Effect.ensuring(waiting, Effect.sync(end))
+  }
+
+  private fanOut(batch: Batch): Effect.Effect<void> | undefined {
+    const subscribers = this.subscribers
+    let full: Array<Subscription> | undefined
+    this.fanningOut = true
+    for (let i = 0; i < subscribers.length; i++) {
+      const subscription = subscribers[i]!
+      if (!subscription.deliver(batch)) {
+        full ??= []
+        full.push(subscription)
+      }
+    }
+    this.fanningOut = false
+    if (full === undefined) return undefined
+    batch.keep()
+    return Effect.forEach(full, (subscription) => subscription.deliverWhenRoom(batch), { discard: true })
+  }
+
+  private remember(batch: Batch): void {
+    const last = batch.offset + batch.count - 1
+    this.producers ??= new Map()
+    const known = this.producers.get(batch.publisherId)
+    if (known !== undefined) {
+      known.sequence = batch.lastSequence
+      known.offset = last
+      known.at = batch.timestamp
+      return
+    }
+    if (this.producers.size >= maxProducers) this.forgetProducers(batch.timestamp)
+    this.producers.set(batch.publisherId, { sequence: batch.lastSequence, offset: last, at: batch.timestamp })
+  }
+
+  private forgetProducers(now: number): void {
+    const producers = this.producers!
+    let quietest: string | undefined
+    let quietestAt = Number.POSITIVE_INFINITY
+    for (const [id, produced] of producers) {
+      if (produced.at < now - this.options.deduplicationWindow) producers.delete(id)
+      else if (produced.at < quietestAt) {
+        quietest = id
+        quietestAt = produced.at
+      }
+    }
+    if (producers.size >= maxProducers && quietest !== undefined) producers.delete(quietest)
+  }
+
+  /** Whether this publisher's messages are here already; then it is told so. */
+  private isDuplicate(batch: Batch): boolean {
+    const known = this.producers?.get(batch.publisherId)
+    if (known === undefined || batch.lastSequence > known.sequence) return false
+    if (known.at < batch.timestamp - this.options.deduplicationWindow) return false
+    batch.epoch = this.log.epoch
+    batch.offset = known.offset
+    this.options.counters.messagesDuplicate += batch.count
+    batch.publisher?.receipt(batch, true)
+    batch.publisher = undefined
+    return true
+  }
+
+  /** Forgets what has expired. Answers whether nothing is left that would be lost by letting go of the topic. */
+  sweep(now: number, idleTimeout: number): boolean {
+    this.log.expire(now)
+    if (this.producers !== undefined && this.producers.size > 0) {
+      const oldest = now - this.options.deduplicationWindow
+      for (const [id, produced] of this.producers) if (produced.at < oldest) this.producers.delete(id)
+    }
+    return (
+      this.actor.isIdle &&
+      now - this.lastActive >= idleTimeout &&
+      this.log.messages === 0 &&
+      (this.producers?.size ?? 0) === 0
+    )
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * The kinds of setting that the hub and its clients are described with. A setting is one row of a table: the schema
+ * that decodes it, its default, its unit and bounds, and a line of description. Every kind also reads its value from
+ * text, since environment variables and flags have nothing else. Pure: nothing is read here.
+ */
+import { ByteSize, Effect, Option, Result, Schema, SchemaGetter, SchemaIssue } from "effect"
+import { hostFromString } from "effect/net/Host"
+
+/** One row of a table of settings. */
+export interface Setting<S extends Schema.ConstraintDecoder<unknown>> {
+  readonly schema: S
+  /** What holds if nothing is given. `undefined` where `schema` refuses it: the setting is required. */
+  readonly default: S["Type"] | undefined
+  /** What counts: `ms`, `bytes`, `messages`, … or nothing. */
+  readonly unit: string
+  /** What is allowed, for an error: "an integer from 1 to 10". */
+  readonly allowed: string
+  readonly description: string
+  /** Why giving it changes nothing, if so; it is decoded and checked all the same. */
+  readonly noEffect: string | undefined
+}
+
+export type AnySetting = Setting<Schema.ConstraintDecoder<unknown>>
+
+interface About {
+  readonly description: string
+  readonly noEffect?: string
+}
+
+interface Bounded extends About {
+  readonly default?: number
+  readonly minimum: number
+  readonly maximum: number
+}
+
+/** Decodes text that `parse` understands; where it answers `undefined`, the text is refused. */
+const fromText = <A>(to: Schema.Codec<A>, parse: (text: string) => A | undefined) =>
+  Schema.String.pipe(
+    Schema.decodeTo(to, {
+      decode: SchemaGetter.transformEffect((text: string) => {
+        const value = parse(text.trim())
+        return value === undefined
+          ? Effect.fail(new SchemaIssue.InvalidValue(undefined))
+          : Effect.succeed(value)
+      }),
+      encode: SchemaGetter.forbiddenEncoding
+    })
+  )
+
+const number = (options: Bounded, parse: (text: string) => number | undefined) =>
+  Schema.Union([Schema.Number, fromText(Schema.Number, parse)]).check(
+    Schema.isBetween({ minimum: options.minimum, maximum: options.maximum })
+  )
+
+const parseInteger = (text: string): number | undefined =>
+  /^[+-]?\d+$/.test(text) ? Number(text) : undefined
+
+const numeric = <S extends Schema.ConstraintDecoder<number>>(
+  schema: S,
+  options: Bounded,
+  unit: string,
+  allowed: string
+) => ({
+  schema,
+  default: options.default,
+  unit,
+  allowed: `${allowed} from ${options.minimum} to ${options.maximum}`,
+  description: options.description,
+  noEffect: options.noEffect
+})
+
+/** A whole number of `unit`. */
+export const integer = (options: Bounded & { readonly unit?: string }) =>
+  numeric(
+    number(options, parseInteger).check(Schema.isInt()),
+    options,
+    options.unit ?? "",
+    options.unit === undefined ? "an integer" : `a whole number of ${options.unit}`
+  )
+
+/** Milliseconds; text may also be a duration such as "250ms", "30s", "10m", "24h", "1.5 hours". */
+export const milliseconds = (options: Bounded) => {
+  const setting = numeric(
+    number(options, parseMilliseconds).check(Schema.isInt()),
+    options,
+    "ms",
+    "whole milliseconds"
+  )
+  return { ...setting, allowed: `${setting.allowed}, or a duration such as "30s"` }
+}
+
+/** Bytes; text may also be a size such as "64 MiB" or "1MB". */
+export const bytes = (options: Bounded) => {
+  const setting = numeric(
+    number(options, parseBytes).check(Schema.isInt()),
+    options,
+    "bytes",
+    "a whole number of bytes"
+  )
+  return { ...setting, allowed: `${setting.allowed}, or a size such as "64 MiB"` }
+}
+
+/** A number that need not be whole. */
+export const fraction = (options: Bounded) =>
+  numeric(
+    number(options, (text) => (/^\d+(\.\d+)?$|^\.\d+$/.test(text) ? Number(text) : undefined)),
+    options,
+    "",
+    "a number"
+  )
+
+/** True or false; text may also be yes, no, on, off, 1 or 0. */
+export const flag = (options: About & { readonly default: boolean }) => ({
+  schema: Schema.Union([Schema.Boolean, fromText(Schema.Boolean, parseBoolean)]),
+  default: options.default,
+  unit: "",
+  allowed: "true or false",
+  description: options.description,
+  noEffect: options.noEffect
+})
+
+/** One of a few words, in any case; decoded to the case in which it stands in `values`. */
+export const choice = <const Values extends ReadonlyArray<string>>(
+  values: Values,
+  options: About & { readonly default: Values[number] }
+) => ({
+  schema: fromText(Schema.Literals(values), (text): Values[number] | undefined =>
+    values.find((value) => value.toLowerCase() === text.toLowerCase())
+  ),
+  default: options.default,
+  unit: "",
+  allowed: `one of ${values.join(", ")}`,
+  description: options.description,
+  noEffect: options.noEffect
+})
+
+/** The most characters that a text setting may have; a path is at most so long on every system. */
+const TEXT_LENGTH = 4096
+
+export const TextSchema = Schema.String.check(Schema.isPattern(/\S/), Schema.isMaxLength(TEXT_LENGTH))
+
+/** Text that is not blank. Without a default it is required. */
+export const text = (options: About & { readonly default?: string }) => ({
+  schema: TextSchema,
+  default: options.default,
+  unit: "",
+  allowed: `text of 1 to ${TEXT_LENGTH} characters`,
+  description: options.description,
+  noEffect: options.noEffect
+})
+
+/** The path of a file, or nothing. */
+export const optionalPath = (options: About) => ({
+  schema: Schema.UndefinedOr(TextSchema),
+  default: undefined,
+  unit: "",
+  allowed: "the path of a file",
+  description: options.description,
+  noEffect: options.noEffect
+})
+
+const HostSchema = Schema.String.check(Schema.makeFilter((host) => Result.isSuccess(hostFromString(host))))
+
+/** An IPv4 or IPv6 address, or a host name. It is not looked up. */
+export const host = (options: About & { readonly default: string }) => ({
+  schema: HostSchema,
+  default: options.default,
+  unit: "",
+  allowed: "an IPv4 or IPv6 address, or a host name",
+  description: options.description,
+  noEffect: options.noEffect
+})
+
+const parseMilliseconds = (text: string): number | undefined => {
+  const whole = parseInteger(text)
+  if (whole !== undefined) return whole
+  const match =
+    /^(\d+(?:\.\d+)?)\s*(?:(ms|milli(?:second)?s?)|(s|sec(?:ond)?s?)|(m|min(?:ute)?s?)|(h|hours?)|(d|days?))$/i.exec(
+      text
+    )
+  if (match === null) return undefined
+  const factor = [1, 1000, 60_000, 3_600_000, 86_400_000].find((_, index) => match[index + 2] !== undefined)
+  // Rounded to nanoseconds, so that 1.1 s is 1100 ms and not a hair more.
+  return factor === undefined ? undefined : Math.round(Number(match[1]) * factor * 1e6) / 1e6
+}
+
+const parseBytes = (text: string): number | undefined =>
+  parseInteger(text) ?? Option.getOrUndefined(Option.flatMap(ByteSize.fromString(text), ByteSize.toNumber))
+
+const parseBoolean = (text: string): boolean | undefined => {
+  const word = text.toLowerCase()
+  if (["true", "yes", "on", "1"].includes(word)) return true
+  if (["false", "no", "off", "0"].includes(word)) return false
+  return undefined
+}

@@ -1,0 +1,40 @@
+/**
+ * The hub's counts, each counted at one place, as plain numbers: the hot path adds to a field and nothing more.
+ * `Metrics.ts` shows them to the world.
+ */
+export class Counters {
+  messagesReceived = 0
+  bytesReceived = 0
+  messagesDelivered = 0
+  bytesDelivered = 0
+  batchesReceived = 0
+  messagesRejected = 0
+  messagesDuplicate = 0
+  messagesExpired = 0
+  messagesReplayed = 0
+  readonly messagesDropped = { "drop-oldest": 0, "drop-newest": 0, disconnect: 0, closed: 0 }
+  connectionsOpened = 0
+  sessionsOpened = 0
+  readonly connectionsClosed = new Map<string, number>()
+  gaps = 0
+  actorFailures = 0
+  topicsCreated = 0
+  topicsPassivated = 0
+  /** Delivery latency: upper bounds in milliseconds, how many messages were at or below each, and the rest. */
+  readonly latencyBounds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]
+  readonly latencyCounts = new Array<number>(17).fill(0)
+  latencySum = 0
+
+  closed(reason: string): void {
+    this.connectionsClosed.set(reason, (this.connectionsClosed.get(reason) ?? 0) + 1)
+  }
+
+  /** `milliseconds` from the hub's taking of `messages` to the writing of them. */
+  latency(milliseconds: number, messages: number): void {
+    const bounds = this.latencyBounds
+    let index = 0
+    while (index < bounds.length && milliseconds > bounds[index]!) index++
+    this.latencyCounts[index]! += messages
+    this.latencySum += milliseconds * messages
+  }
+}
