@@ -17,17 +17,10 @@ const maxDepth = 16
 /** Messages that a fiber handles before it lets others run. */
 const messagesPerTurn = 256
 
-export interface ActorOptions<M, E> {
-  readonly system: ActorSystem
-  /** Limits of the mailbox. A message that is larger than the limits is taken when the mailbox is empty. */
+/** Limits of a mailbox. A message that is larger than they are is taken when the mailbox is empty. */
+export interface MailboxLimits {
   readonly maxMessages: number
   readonly maxBytes: number
-  readonly messagesOf: (message: M) => number
-  readonly bytesOf: (message: M) => number
-  /** Called with a message before it is put in the mailbox, where it may stay for long. */
-  readonly keep: (message: M) => void
-  readonly handle: (message: M) => Effect.Effect<void, E> | undefined
-  readonly failed: (message: M, cause: Cause.Cause<E>) => Effect.Effect<void>
 }
 
 interface Waiting<M> {
@@ -35,19 +28,31 @@ interface Waiting<M> {
   readonly admitted: () => void
 }
 
-export class Actor<M, E = never> {
+export abstract class Actor<M, E = never> {
   /** What waits in the mailbox. */
   messages = 0
   bytes = 0
-  private readonly options: ActorOptions<M, E>
+  protected readonly system: ActorSystem
+  private readonly limits: MailboxLimits
   private readonly mailbox = new Deque<M>()
   private readonly waiting = new Deque<Waiting<M>>()
   private idleListeners: Array<() => void> = []
   private busy = false
 
-  constructor(options: ActorOptions<M, E>) {
-    this.options = options
+  constructor(system: ActorSystem, limits: MailboxLimits) {
+    this.system = system
+    this.limits = limits
   }
+
+  /** Handles one message; answers what to wait for before the next, if anything. */
+  protected abstract handle(message: M): Effect.Effect<void, E> | undefined
+  /** Told of a message that could not be handled; answers how long to rest. */
+  protected abstract failed(message: M, cause: Cause.Cause<E>): Effect.Effect<void>
+  /** How much of the mailbox's limits a message takes. */
+  protected abstract messagesOf(message: M): number
+  protected abstract bytesOf(message: M): number
+  /** Called with a message before it is put in the mailbox, where it may stay for long. */
+  protected abstract keep(message: M): void
 
   get isIdle(): boolean {
     return !this.busy
@@ -55,7 +60,7 @@ export class Actor<M, E = never> {
 
   /** Handles the message now, or puts it in the mailbox; `false` if that is full. */
   tellUnsafe(message: M): boolean {
-    const system = this.options.system
+    const system = this.system
     if (!this.busy && system.depth < maxDepth) {
       this.busy = true
       system.depth++
@@ -108,29 +113,32 @@ export class Actor<M, E = never> {
 
   private attempt(message: M): Effect.Effect<void> | undefined {
     try {
-      const wait = this.options.handle(message)
+      const wait = this.handle(message)
       if (wait === undefined) return undefined
-      return Effect.catchCause(wait, (cause) => this.options.failed(message, cause))
+      return Effect.catchCause(wait, (cause) => this.failed(message, cause))
     } catch (error) {
-      return this.options.failed(message, Cause.die(error))
+      return this.failed(message, Cause.die(error))
     }
   }
 
   private hasRoom(message: M): boolean {
     if (this.mailbox.length === 0) return true
-    const { bytesOf, maxBytes, maxMessages, messagesOf } = this.options
-    return this.messages + messagesOf(message) <= maxMessages && this.bytes + bytesOf(message) <= maxBytes
+    const { maxBytes, maxMessages } = this.limits
+    return (
+      this.messages + this.messagesOf(message) <= maxMessages &&
+      this.bytes + this.bytesOf(message) <= maxBytes
+    )
   }
 
   private enqueue(message: M): void {
-    this.options.keep(message)
-    this.messages += this.options.messagesOf(message)
-    this.bytes += this.options.bytesOf(message)
+    this.keep(message)
+    this.messages += this.messagesOf(message)
+    this.bytes += this.bytesOf(message)
     this.mailbox.push(message)
   }
 
   private suspend(wait: Effect.Effect<void>): void {
-    this.options.system.fork(this.run(wait))
+    this.system.fork(this.run(wait))
   }
 
   private readonly run = Effect.fnUntraced(
@@ -152,8 +160,8 @@ export class Actor<M, E = never> {
         this.becomeIdle()
         return undefined
       }
-      this.messages -= this.options.messagesOf(message)
-      this.bytes -= this.options.bytesOf(message)
+      this.messages -= this.messagesOf(message)
+      this.bytes -= this.bytesOf(message)
       this.admit()
       const wait = this.attempt(message)
       if (wait !== undefined) return wait

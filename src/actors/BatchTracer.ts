@@ -1,90 +1,133 @@
 /**
  * Spans of batches on their way through the hub, for those whose messages carry a sampled `traceparent`. It is
  * there only when tracing is on; without it the hot path asks one question a batch.
+ *
+ *     polestar.publish (the publisher's)
+ *     ├─ polestar.route      from the reading of the batch until every subscriber's mailbox has it
+ *     │  └─ polestar.deliver from its leaving of one mailbox until it is written to the socket
+ *     └─ polestar.consume    (the handler's)
+ *
+ * The hub decides nothing about sampling: whoever began a trace did, and the tracer's sampler may. It does bound
+ * what clients can make it do, since each of them may call each of its messages sampled.
  */
-import { Context, Exit, Option, Tracer } from "effect"
+import { type Cause, Context, Exit, Option, References, Tracer } from "effect"
 import type { Batch } from "../protocol/Batch.ts"
 import { RecordFlags } from "../protocol/Message.ts"
-import { forEachMessage } from "../protocol/Publish.ts"
-import { parseTraceparent } from "../protocol/Traceparent.ts"
+import type { Counters } from "../services/Counters.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
+import { sampledTraces } from "./TraceparentScan.ts"
 
-const nothing = (): void => {}
+/** Spans that are made in a second of the clock; beyond them batches go untraced, and are counted. */
+export const spansPerSecond = 2000
+/** Traces that one batch belongs to: the first is the span's parent, the others are linked. */
+const tracesPerBatch = 16
+
+export type EndSpan = () => void
 
 export class BatchTracer {
   private readonly tracer: Tracer.Tracer
   private readonly system: ActorSystem
-  private readonly sampleRatio: number
+  private readonly counters: Counters
+  /** What delivering a batch is a part of, for as long as the batch is somewhere. */
+  private readonly routes = new WeakMap<Batch, Tracer.ExternalSpan>()
+  private second = 0
+  private made = 0
 
-  constructor(tracer: Tracer.Tracer, system: ActorSystem, sampleRatio: number) {
+  constructor(tracer: Tracer.Tracer, system: ActorSystem, counters: Counters) {
     this.tracer = tracer
     this.system = system
-    this.sampleRatio = sampleRatio
+    this.counters = counters
   }
 
-  /** Begins the span of a topic passing a batch on to its subscribers; call what it answers at the end. */
-  route(batch: Batch, subscribers: number): () => void {
-    return this.span("polestar.route", "internal", batch, { "polestar.subscribers": subscribers })
+  /** Begins the span of a topic passing a batch on; call what it answers, if anything, when all have it. */
+  route(batch: Batch, subscribers: number): EndSpan | undefined {
+    const span = this.begin("polestar.route", batch, tracesOf(batch), batch.receivedAt)
+    if (span === undefined) return undefined
+    this.routes.set(batch, Tracer.externalSpan({ traceId: span.traceId, spanId: span.spanId, sampled: true }))
+    span.attribute("polestar.subscribers", subscribers)
+    return this.ending(span, Exit.void)
   }
 
-  /** Begins the span of writing a batch to one subscriber. */
-  deliver(batch: Batch, session: string): () => void {
-    return this.span("polestar.deliver", "producer", batch, { "polestar.session": session })
+  /** Begins the span of writing a batch to one subscriber; call what it answers, if anything, when it is written. */
+  deliver(batch: Batch, session: string): EndSpan | undefined {
+    const route = this.routes.get(batch)
+    const traces = route === undefined ? tracesOf(batch) : [route]
+    const span = this.begin("polestar.deliver", batch, traces, this.system.readFine())
+    if (span === undefined) return undefined
+    span.attribute("polestar.session", session)
+    return this.ending(span, Exit.void)
   }
 
-  private span(
+  /** Makes the span of a topic that could not take a batch. */
+  failed(batch: Batch, cause: Cause.Cause<unknown>): void {
+    const span = this.begin("polestar.route", batch, tracesOf(batch), batch.receivedAt)
+    if (span !== undefined) this.ending(span, Exit.failCause(cause))()
+  }
+
+  private begin(
     name: string,
-    kind: Tracer.SpanKind,
     batch: Batch,
-    attributes: Readonly<Record<string, unknown>>
-  ): () => void {
-    const parent = this.parentOf(batch)
-    if (parent === undefined) return nothing
+    traces: ReadonlyArray<Tracer.ExternalSpan>,
+    at: number
+  ): Tracer.Span | undefined {
+    const [parent, ...others] = traces
+    if (parent === undefined || !this.isAllowed()) return undefined
     const span = this.tracer.span({
       name,
       parent: Option.some(parent),
       annotations: Context.empty(),
-      links: [],
-      startTime: BigInt(this.system.now()) * 1_000_000n,
-      kind,
+      links: others.map((span) => ({ span, attributes: {} })),
+      startTime: nanosOf(at),
+      kind: "internal",
       root: false,
       sampled: true
     })
+    if (!span.sampled) return undefined
     span.attribute("messaging.system", "polestar")
     span.attribute("messaging.destination.name", batch.topic)
     span.attribute("messaging.batch.message_count", batch.count)
-    for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
-    return () => span.end(BigInt(this.system.now()) * 1_000_000n, Exit.void)
+    span.attribute("polestar.offset", batch.offset)
+    return span
   }
 
-  /** The trace of the first message that is in one; a batch is one unit of work and so has one parent. */
-  private parentOf(batch: Batch): Tracer.ExternalSpan | undefined {
-    if ((batch.records & RecordFlags.headers) === 0) return undefined
-    let parent: Tracer.ExternalSpan | undefined
-    forEachMessage(batch.bytes, batch.start, batch.end, batch.skip, batch.count, (message) => {
-      const header = parent === undefined ? message.headers?.traceparent : undefined
-      if (header === undefined) return
-      const trace = parseTraceparent(header)
-      if (trace?.sampled === true && this.isChosen(trace.traceId)) parent = Tracer.externalSpan(trace)
-    })
-    return parent
+  private ending(span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): EndSpan {
+    return () => span.end(nanosOf(this.system.readFine()), exit)
   }
 
-  /** By the trace, so that all spans of one trace are kept or none. */
-  private isChosen(traceId: string): boolean {
-    if (this.sampleRatio >= 1) return true
-    return Number.parseInt(traceId.slice(-8), 16) / 0x1_0000_0000 < this.sampleRatio
+  private isAllowed(): boolean {
+    const second = Math.floor(this.system.now() / 1000)
+    if (second !== this.second) {
+      this.second = second
+      this.made = 0
+    }
+    if (this.made < spansPerSecond) {
+      this.made++
+      return true
+    }
+    this.counters.spansSkipped++
+    return false
   }
 }
+
+const noTraces: ReadonlyArray<Tracer.ExternalSpan> = []
+
+const tracesOf = (batch: Batch): ReadonlyArray<Tracer.ExternalSpan> => {
+  if ((batch.records & RecordFlags.headers) === 0) return noTraces
+  const traces = sampledTraces(batch.bytes, batch.start, batch.end, tracesPerBatch)
+  return traces.length === 0 ? noTraces : traces.map((trace) => Tracer.externalSpan(trace))
+}
+
+/** A number cannot hold nanoseconds since 1970, so this is exact to a microsecond. */
+const nanosOf = (milliseconds: number): bigint => BigInt(Math.round(milliseconds * 1000)) * 1000n
 
 /** A tracer for the hub if tracing is on, that is if another tracer than Effect's own was provided. */
 export const makeBatchTracer = (
   context: Context.Context<never>,
   system: ActorSystem,
-  sampleRatio: number
+  counters: Counters
 ): BatchTracer | undefined => {
   const tracer = Context.get(context, Tracer.Tracer)
-  return tracer === Tracer.nativeTracer || sampleRatio <= 0
+  return tracer === Tracer.nativeTracer || !Context.get(context, References.TracerEnabled)
     ? undefined
-    : new BatchTracer(tracer, system, sampleRatio)
+    : new BatchTracer(tracer, system, counters)
 }

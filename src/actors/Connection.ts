@@ -137,7 +137,10 @@ export class Connection {
   /** Answers a request on a fiber of its own. */
   request(frame: FrameOf<"Request">): void {
     const { request, method, body } = frame
-    if (this.openRequests >= maxRequests) return this.frames.fail({ session: 0, request }, "limit-reached")
+    if (this.openRequests >= maxRequests) {
+      this.frames.fail({ session: 0, request }, "limit-reached")
+      return
+    }
     this.openRequests++
     const answering = Effect.matchEager(this.options.answer(method, body.slice()), {
       onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
@@ -192,7 +195,10 @@ export class Connection {
 
   private received(chunk: Uint8Array): void {
     this.heard = true
-    if (!Queue.offerUnsafe(this.inbox, chunk)) return this.duplex.destroy()
+    if (!Queue.offerUnsafe(this.inbox, chunk)) {
+      this.duplex.destroy()
+      return
+    }
     if (!this.isPaused && Queue.sizeUnsafe(this.inbox) >= pauseAt) {
       this.isPaused = true
       this.duplex.pause()
@@ -200,24 +206,24 @@ export class Connection {
   }
 
   private process(chunks: ReadonlyArray<Uint8Array>): void {
+    const reason = this.frameAll(chunks)
+    this.handOver()
+    if (reason !== undefined) this.end(reason)
+  }
+
+  /** Answers why the connection must end, if it must. */
+  private frameAll(chunks: ReadonlyArray<Uint8Array>): CloseReason | undefined {
     const reader = this.reader
     for (const chunk of chunks) {
       reader.push(chunk)
       while (reader.next()) {
         const reason = this.frame(reader.buffer, reader.start, reader.end)
-        if (reason !== undefined) {
-          this.handOver()
-          return this.end(reason)
-        }
+        if (reason !== undefined) return reason
       }
-      if (reader.error !== undefined) {
-        this.handOver()
-        return this.end(
-          reader.error === "frame-too-large" && this.welcomed ? "frame-too-large" : "protocol-error"
-        )
-      }
+      if (reader.error === "frame-too-large" && this.welcomed) return "frame-too-large"
+      if (reader.error !== undefined) return "protocol-error"
     }
-    this.handOver()
+    return undefined
   }
 
   private frame(bytes: Uint8Array, start: number, end: number): CloseReason | undefined {
@@ -260,7 +266,7 @@ export class Connection {
       const topic = topics[i]!
       const batch = batches[i]!
       topic.gathering = undefined
-      if (this.backlog.length > 0 || !topic.actor.tellUnsafe(batch)) this.block(topic, batch)
+      if (this.backlog.length > 0 || !topic.tellUnsafe(batch)) this.block(topic, batch)
     }
     this.gatherer.clear()
   }
@@ -274,7 +280,7 @@ export class Connection {
 
   private readonly drainBacklog = Effect.fnUntraced({ self: this }, function* (this: Connection) {
     for (let next = this.backlog.at(0); next !== undefined; next = this.backlog.at(0)) {
-      yield* next.topic.actor.tell(next.batch)
+      yield* next.topic.tell(next.batch)
       this.backlog.shift()
       this.backlogBytes -= next.batch.size
       if (this.backlogBytes <= backlogLimit) this.backlogListener?.()

@@ -6,6 +6,7 @@ import type { Batch } from "../protocol/Batch.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
 import type { Frame } from "../protocol/Frame.ts"
 import type { Flushable } from "./ActorSystem.ts"
+import type { EndSpan } from "./BatchTracer.ts"
 import { Outbox } from "./Outbox.ts"
 import type { Outlet } from "./Outlet.ts"
 import type { Registry } from "./Registry.ts"
@@ -30,6 +31,8 @@ export class ConnectionWriter implements Outlet, Flushable {
   private controlBytes = 0
   private oldest = Number.POSITIVE_INFINITY
   private unflushed = 0
+  /** Of deliveries that are not written yet. */
+  private spans: Array<EndSpan> | undefined
   private drainListeners: Array<() => void> = []
 
   constructor(duplex: Duplex, registry: Registry) {
@@ -57,8 +60,11 @@ export class ConnectionWriter implements Outlet, Flushable {
     counters.messagesDelivered += batch.count
     counters.bytesDelivered += batch.end - batch.start
     const end = this.registry.tracer?.deliver(batch, session.id)
+    if (end !== undefined) {
+      this.spans ??= []
+      this.spans.push(end)
+    }
     this.outbox.deliver(session.number, subscription.id, batch)
-    end?.()
     this.unflushed += batch.count
     if (batch.receivedAt < this.oldest) this.oldest = batch.receivedAt
     this.mark()
@@ -123,6 +129,11 @@ export class ConnectionWriter implements Outlet, Flushable {
     }
   }
 
+  private endSpans(spans: ReadonlyArray<EndSpan>): void {
+    this.spans = undefined
+    for (const end of spans) end()
+  }
+
   private write(): void {
     if (this.outbox.bytes === 0 || this.isClosed) return
     const chunks = this.outbox.take()
@@ -135,5 +146,6 @@ export class ConnectionWriter implements Outlet, Flushable {
       this.oldest = Number.POSITIVE_INFINITY
     }
     if (!this.duplex.write(chunks) && this.duplex.pending() > highWater) this.isPressed = true
+    if (this.spans !== undefined) this.endSpans(this.spans)
   }
 }

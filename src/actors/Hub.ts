@@ -68,7 +68,7 @@ const make = Effect.gen(function* () {
     counters,
     settings,
     messageLog,
-    tracer: makeBatchTracer(context, system, settings.traceSampleRatio),
+    tracer: makeBatchTracer(context, system, counters),
     failed: (topic, batch, cause) => {
       batch.publisher?.reject(batch, "topic-failed", errorMessage("topic-failed"))
       return supervisor.restart(`topic ${topic.name}`, Cause.squash(cause))
@@ -103,8 +103,9 @@ const make = Effect.gen(function* () {
   const drain = drainOf(registry, connections, () => {
     draining = true
   })
-  yield* Effect.addFinalizer(() => drain)
+  // Before the drain, so that it ends after it and what the drain counts is still seen.
   yield* registerMetrics(counters, () => gaugesOf(registry, connections, messageLog))
+  yield* Effect.addFinalizer(() => drain)
   const sweep = Effect.sync(() => registry.sweep())
   yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepInterval)))
   const checkWriting = Effect.sync(() => {
@@ -128,7 +129,7 @@ const make = Effect.gen(function* () {
         if (registry.topics.get(name) !== undefined) return Effect.succeed(false)
         const topic = registry.create(name)
         return typeof topic === "string" ? Effect.fail(topic) : Effect.succeed(true)
-      }),
+      }).pipe(Effect.withSpan("Hub.createTopic", { attributes: { topic: name } })),
     failure: Deferred.await(supervisor.failed),
     drain
   })
@@ -143,7 +144,7 @@ const drainOf = (
   const emptied = Effect.gen(function* () {
     const busy: Array<Effect.Effect<void>> = []
     registry.topics.forEach((topic) => {
-      if (!topic.actor.isIdle) busy.push(topic.actor.whenIdle)
+      if (!topic.isIdle) busy.push(topic.whenIdle)
     })
     yield* Effect.all(busy, { concurrency: "unbounded", discard: true })
     // Mailboxes empty as their clients read and grant credit.
@@ -152,7 +153,7 @@ const drainOf = (
       while: () => [...connections].some((connection) => connection.isWaiting)
     })
   })
-  return Effect.gen(function* () {
+  const drain = Effect.gen(function* () {
     begin()
     for (const connection of connections) connection.isDraining = true
     yield* Effect.timeoutOption(emptied, registry.settings.drainTimeout)
@@ -163,4 +164,5 @@ const drainOf = (
     })
     yield* Effect.timeoutOption(gone, registry.settings.writeTimeout)
   })
+  return Effect.withSpan(drain, "Hub.drain")
 }

@@ -28,10 +28,11 @@ export const answerRequest =
               ? hub.topics(pattern)
               : Effect.fail<ErrorCode>("invalid-pattern")
           ),
-          Effect.map(encode)
+          Effect.map(encode),
+          Effect.withSpan("Hub.topics")
         )
       case "stats":
-        return Effect.map(hub.metrics, encode)
+        return Effect.withSpan(Effect.map(hub.metrics, encode), "Hub.metrics")
       default:
         return Effect.fail("unknown-method")
     }

@@ -35,7 +35,7 @@ const infoOf = (topic: Topic): TopicInfo => ({
   published: topic.published,
   delivered: topic.delivered,
   dropped: topic.dropped,
-  queued: topic.actor.messages,
+  queued: topic.messages,
   lastPublished: topic.lastPublished
 })
 
@@ -57,8 +57,8 @@ export const gaugesOf = (
   let queued = 0
   let fullest = 0
   registry.topics.forEach((topic) => {
-    queued += topic.actor.messages
-    fullest = Math.max(fullest, topic.actor.messages / queueSize, topic.actor.bytes / queueBytes)
+    queued += topic.messages
+    fullest = Math.max(fullest, topic.messages / queueSize, topic.bytes / queueBytes)
   })
   let sessions = 0
   let waiting = 0

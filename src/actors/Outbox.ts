@@ -3,7 +3,7 @@
  * write is the dearest thing on the path; large bodies are written from where they are.
  */
 import type { Batch } from "../protocol/Batch.ts"
-import { ByteWriter, copyBytes } from "../protocol/Bytes.ts"
+import { allocateBytes, ByteWriter, copyBytes } from "../protocol/Bytes.ts"
 import { deliverHeaderBytes, writeDeliverHeader } from "../protocol/Deliver.ts"
 import { type Frame, writeFrame } from "../protocol/Frame.ts"
 
@@ -58,7 +58,7 @@ export class Outbox {
       this.seal()
       // A connection that writes little holds little: the stage begins small.
       const size = Math.min(stageBytes, Math.max(1024, this.stage.length * 4))
-      this.stage = new Uint8Array(Math.max(size, length))
+      this.stage = allocateBytes(Math.max(size, length))
       this.from = 0
       this.used = 0
     }

@@ -2,7 +2,7 @@
  * Gathers the PUBLISH frames that one connection reads in a turn into one batch for each topic. Frames of a topic
  * that follow each other in the same chunk become a batch without a copy.
  */
-import { Batch } from "../protocol/Batch.ts"
+import { Batch, Slab } from "../protocol/Batch.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import { checkRecords } from "../protocol/Message.ts"
 import { PublishFlags, PublishHeader, readPublish } from "../protocol/Publish.ts"
@@ -13,6 +13,8 @@ import { isNamed } from "./TopicIndex.ts"
 
 /** A batch is not gathered beyond this; a single frame may be larger. */
 export const largestBatch = 262_144
+/** Frames that do not follow each other in the same bytes are copied together up to this size. */
+const largestCopied = 4096
 
 export class PublishGatherer {
   /** What was gathered, in the order in which the batches began. */
@@ -22,6 +24,7 @@ export class PublishGatherer {
   private readonly registry: Registry
   private readonly maxMessage: number
   private lastTopic: Topic | undefined
+  private readonly slab = new Slab()
 
   constructor(registry: Registry, maxMessage: number) {
     this.registry = registry
@@ -42,8 +45,8 @@ export class PublishGatherer {
     const topic = this.topicOf(bytes)
     if (typeof topic === "string") return topic
     const batch = topic.gathering
-    if (batch !== undefined && this.mayExtend(batch, session, end - start)) {
-      batch.extend(bytes, start, end, header.count)
+    if (batch !== undefined && this.mayExtend(batch, session, bytes, start, end)) {
+      batch.extend(this.slab, bytes, start, end, header.count)
       batch.lastSequence = header.sequence
       batch.records |= records
       return undefined
@@ -70,8 +73,9 @@ export class PublishGatherer {
   }
 
   /** Only what shares all attributes of a batch may join it, and only if one receipt can stand for both. */
-  private mayExtend(batch: Batch, session: Session, size: number): boolean {
+  private mayExtend(batch: Batch, session: Session, bytes: Uint8Array, start: number, end: number): boolean {
     const header = this.header
+    const follows = batch.isFollowedBy(bytes, start)
     return (
       batch.publisher === session &&
       batch.priority === header.priority &&
@@ -81,7 +85,7 @@ export class PublishGatherer {
       (header.flags & PublishFlags.resent) === 0 &&
       batch.wantsReceipt === ((header.flags & PublishFlags.receipt) !== 0) &&
       header.sequence > batch.lastSequence &&
-      batch.end - batch.start + size <= largestBatch
+      batch.end - batch.start + end - start <= (follows ? largestBatch : largestCopied)
     )
   }
 

@@ -143,8 +143,11 @@ export const begin = (
       })
     }
   })
+  const traced = Effect.withSpan(replay, "Subscription.replay", {
+    attributes: { pattern: subscription.pattern, start: start._tag, topics: topics.length }
+  })
   subscription.session.fork(
-    Effect.catchCause(replay, (cause) =>
+    Effect.catchCause(traced, (cause) =>
       Effect.andThen(
         Effect.logWarning("a replay failed", cause),
         Effect.sync(() => subscription.session.close("hub-failed", subscription.id))

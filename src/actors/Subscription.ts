@@ -82,7 +82,10 @@ export class Subscription {
     return this.overflow(batch)
   }
 
-  /** The same, waiting for room whatever the policy says. */
+  /**
+   * The same, waiting for room whatever the policy says. A batch that is larger than the whole mailbox is taken
+   * when that is empty.
+   */
   deliverWhenRoom(batch: Batch): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.closed || (!this.options.echo && batch.publisherId === this.session.id)) return Effect.void
@@ -90,7 +93,7 @@ export class Subscription {
         this.write(batch)
         return Effect.void
       }
-      if (this.hasRoom(batch)) {
+      if (this.messages === 0 || this.hasRoom(batch)) {
         this.enqueue(batch)
         return Effect.void
       }

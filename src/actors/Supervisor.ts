@@ -42,7 +42,7 @@ export class Supervisor {
   }
 
   /** Counts a failure of `actor` and waits for as long as it should rest. */
-  readonly restart = Effect.fnUntraced(
+  readonly restart = Effect.fn("Supervisor.restart")(
     { self: this },
     function* (this: Supervisor, actor: string, cause: unknown): Effect.fn.Return<void> {
       this.counters.actorFailures++

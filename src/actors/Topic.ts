@@ -39,7 +39,6 @@ const maxProducers = 4096
 const beforeOpen: TopicLog = {
   epoch: 0,
   durability: "accepted",
-  keeps: false,
   nextOffset: 0,
   firstOffset: 0,
   messages: 0,
@@ -51,7 +50,7 @@ const beforeOpen: TopicLog = {
   close: () => {}
 }
 
-export class Topic implements BatchOwner {
+export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   readonly name: string
   readonly nameBytes: Uint8Array
   /** What this topic's small batches are copied into when they are kept. */
@@ -65,33 +64,23 @@ export class Topic implements BatchOwner {
   dropped = 0
   lastPublished = 0
   lastActive: number
-  readonly actor: Actor<Batch, MessageLogError>
   private readonly options: TopicOptions
   private producers: Map<string, Produced> | undefined
   /** Whether `subscribers` is being walked, so that who changes it must change a copy. */
   private fanningOut = false
 
   constructor(name: string, nameBytes: Uint8Array, options: TopicOptions) {
+    super(options.system, { maxMessages: options.queueSize, maxBytes: options.queueBytes })
     this.name = name
     this.nameBytes = nameBytes
     this.options = options
-    this.lastActive = options.system.now()
-    this.actor = new Actor<Batch, MessageLogError>({
-      system: options.system,
-      maxMessages: options.queueSize,
-      maxBytes: options.queueBytes,
-      messagesOf: (batch) => batch.count,
-      bytesOf: (batch) => batch.end - batch.start,
-      keep: (batch) => batch.keep(),
-      handle: (batch) => this.handle(batch),
-      failed: (batch, cause) => options.failed(this, batch, cause)
-    })
+    this.lastActive = this.system.now()
   }
 
   /** Uses the log, at once or when it has been opened; until then what is published waits. */
   open(log: TopicLog | Effect.Effect<TopicLog>): void {
     if (Effect.isEffect(log)) {
-      this.actor.start(
+      this.start(
         Effect.map(log, (opened) => {
           this.log = opened
         })
@@ -103,7 +92,7 @@ export class Topic implements BatchOwner {
 
   /** Waits until the log is open. */
   get whenOpen(): Effect.Effect<void> {
-    return this.log === beforeOpen ? this.actor.whenIdle : Effect.void
+    return this.log === beforeOpen ? this.whenIdle : Effect.void
   }
 
   attach(subscription: Subscription): void {
@@ -117,17 +106,32 @@ export class Topic implements BatchOwner {
     if (index < 0) return
     if (this.fanningOut) this.subscribers = this.subscribers.slice()
     this.subscribers.splice(index, 1)
-    this.lastActive = this.options.system.now()
+    this.lastActive = this.system.now()
   }
 
-  private handle(batch: Batch): Effect.Effect<void, MessageLogError> | undefined {
-    const now = this.options.system.now()
+  protected override messagesOf(batch: Batch): number {
+    return batch.count
+  }
+
+  protected override bytesOf(batch: Batch): number {
+    return batch.end - batch.start
+  }
+
+  protected override keep(batch: Batch): void {
+    batch.keep()
+  }
+
+  protected override failed(batch: Batch, cause: Cause.Cause<MessageLogError>): Effect.Effect<void> {
+    return this.options.failed(this, batch, cause)
+  }
+
+  protected override handle(batch: Batch): Effect.Effect<void, MessageLogError> | undefined {
+    const now = this.system.now()
     batch.timestamp = now
     this.lastPublished = now
     this.lastActive = now
     if (batch.expires > 0) batch.expires += now
     if (batch.resent && this.isDuplicate(batch)) return undefined
-    if (this.log.keeps) batch.keep()
     const appending = this.log.append(batch)
     if (appending === undefined) return this.placed(batch)
     return Effect.flatMap(appending, () => this.placed(batch) ?? Effect.void)
@@ -144,14 +148,12 @@ export class Topic implements BatchOwner {
     const publisher = batch.publisher
     batch.publisher = undefined
     if (publisher !== undefined && batch.wantsReceipt) publisher.receipt(batch, false)
-    if (tracer === undefined) return this.fanOut(batch)
-    const end = tracer.route(batch, this.subscribers.length)
+    const end = tracer?.route(batch, this.subscribers.length)
     const waiting = this.fanOut(batch)
-    if (waiting === undefined) {
-      end()
-      return undefined
-    }
-    return Effect.ensuring(waiting, Effect.sync(end))
+    if (end === undefined) return waiting
+    if (waiting !== undefined) return Effect.ensuring(waiting, Effect.sync(end))
+    end()
+    return undefined
   }
 
   private fanOut(batch: Batch): Effect.Effect<void> | undefined {
@@ -220,7 +222,7 @@ export class Topic implements BatchOwner {
       for (const [id, produced] of this.producers) if (produced.at < oldest) this.producers.delete(id)
     }
     return (
-      this.actor.isIdle &&
+      this.isIdle &&
       now - this.lastActive >= idleTimeout &&
       this.log.messages === 0 &&
       (this.producers?.size ?? 0) === 0

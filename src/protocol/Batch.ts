@@ -3,7 +3,7 @@
  * place that the log gave them. It is passed by reference from the connection that read it to those that
  * deliver it; its payloads are never encoded again.
  */
-import { copyBytes, readU32 } from "./Bytes.ts"
+import { allocateBytes, copyBytes, readU32 } from "./Bytes.ts"
 import type { Placed } from "./Deliver.ts"
 import type { ErrorCode } from "./ErrorCode.ts"
 import { PublishHeader, readPublish } from "./Publish.ts"
@@ -11,19 +11,17 @@ import { PublishHeader, readPublish } from "./Publish.ts"
 const smallestSlab = 1024
 const largestSlab = 65_536
 
-/**
- * Memory that one topic's small batches are copied into, so that keeping a few of them does not keep the
- * socket's chunks of 64 KiB that they came in. Slabs begin small and double, so a quiet topic costs little.
- */
+/** Memory that batches are copied to, one after the other. It begins small and doubles, so quiet users cost little. */
 export class Slab {
   bytes: Uint8Array = new Uint8Array(0)
-  used = 0
+  private used = 0
 
   /** Answers where `length` bytes may be written in `bytes`, which may have become another buffer. */
   reserve(length: number): number {
-    if (this.used + length > this.bytes.length) {
-      const size = Math.min(largestSlab, Math.max(smallestSlab, this.bytes.length * 2))
-      this.bytes = new Uint8Array(Math.max(size, length))
+    const capacity = this.bytes.length
+    if (this.used + length > capacity) {
+      const size = Math.min(largestSlab, Math.max(smallestSlab, capacity * 2))
+      this.bytes = allocateBytes(Math.max(size, length))
       this.used = 0
     }
     const at = this.used
@@ -35,6 +33,7 @@ export class Slab {
 /** The topic of a batch. */
 export interface BatchOwner {
   readonly name: string
+  /** For what is kept of it. */
   readonly slab: Slab
   /** Messages that were handed to connections, and messages that overflow took, for all subscribers. */
   delivered: number
@@ -54,6 +53,8 @@ export class Batch implements Placed {
   bytes: Uint8Array
   start: number
   end: number
+  /** How far the batch may grow in place. */
+  private limit = 0
   count: number
   skip = 0
   epoch = 0
@@ -101,41 +102,45 @@ export class Batch implements Placed {
     return this.end - this.start
   }
 
-  /** Adds the PUBLISH frame `bytes[start, end)`: at no cost if it follows in the same bytes, else by a copy. */
-  extend(bytes: Uint8Array, start: number, end: number, count: number): void {
+  /** Whether the frame at `start` of `bytes` follows this batch in the same bytes. */
+  isFollowedBy(bytes: Uint8Array, start: number): boolean {
+    return this.bytes === bytes && this.end === start
+  }
+
+  /** Adds the PUBLISH frame `bytes[start, end)`: at no cost if it follows in the same bytes, else by a copy to `slab`. */
+  extend(slab: Slab, bytes: Uint8Array, start: number, end: number, count: number): void {
     this.count += count
+    const length = end - start
     if (this.bytes === bytes && this.end === start) {
       this.end = end
       return
     }
-    const slab = this.owner.slab
-    const length = end - start
-    if (this.bytes !== slab.bytes || this.end !== slab.used || slab.used + length > slab.bytes.length) {
-      this.moveTo(slab, length)
-    } else {
-      slab.used += length
+    if (this.end + length > this.limit) {
+      const size = this.end - this.start
+      // Room for as much again, so that a batch which grows frame by frame is moved seldom.
+      const room = (size + length) * 2
+      this.moveTo(slab, slab.reserve(room))
+      this.limit = this.start + room
     }
     copyBytes(bytes, start, end, this.bytes, this.end)
     this.end += length
   }
 
   /**
-   * To be called before the batch is kept for longer than the turn: it then holds at most twice its own bytes,
-   * copied if it is a small part of the buffer that it came in.
+   * To be called before the batch waits in a mailbox: it then holds at most about four times its own bytes,
+   * copied if it is a small part of the buffer that it lies in.
    */
   keep(): void {
     const slab = this.owner.slab
-    if (this.bytes === slab.bytes) return
     const size = this.end - this.start
-    if (this.bytes.buffer.byteLength <= size * 2 || size >= largestSlab) return
-    this.moveTo(slab, 0)
+    if (this.bytes === slab.bytes || size * 4 >= this.bytes.buffer.byteLength) return
+    this.moveTo(slab, slab.reserve(size))
   }
 
-  private moveTo(slab: Slab, extra: number): void {
+  private moveTo(to: Slab, at: number): void {
     const size = this.end - this.start
-    const at = slab.reserve(size + extra)
-    copyBytes(this.bytes, this.start, this.end, slab.bytes, at)
-    this.bytes = slab.bytes
+    copyBytes(this.bytes, this.start, this.end, to.bytes, at)
+    this.bytes = to.bytes
     this.start = at
     this.end = at + size
   }

@@ -15,7 +15,15 @@ export const u8: Codec<number> = { read: (r) => r.u8(), write: (w, v) => w.u8(v)
 export const u16: Codec<number> = { read: (r) => r.u16(), write: (w, v) => w.u16(v) }
 export const u32: Codec<number> = { read: (r) => r.u32(), write: (w, v) => w.u32(v) }
 export const u64: Codec<number> = { read: (r) => r.u64(), write: (w, v) => w.u64(v) }
-export const bool: Codec<boolean> = { read: (r) => r.u8() !== 0, write: (w, v) => w.u8(v ? 1 : 0) }
+/** 0 or 1, and nothing else. */
+export const bool: Codec<boolean> = {
+  read: (r) => {
+    const value = r.u8()
+    if (value > 1) r.failed = true
+    return value === 1
+  },
+  write: (w, v) => w.u8(v ? 1 : 0)
+}
 
 /** Cuts text to `limit` bytes at a character, so that what is written can always be read. */
 const truncated = (text: string, limit: number): Uint8Array => {
@@ -79,9 +87,9 @@ export const numbered = <A extends string>(
 ): Codec<A> => ({ read: (r) => nameOf(r.u16()), write: (w, v) => w.u16(numbers[v]) })
 
 export const optional = <A>(codec: Codec<A>): Codec<A | undefined> => ({
-  read: (r) => (r.u8() === 0 ? undefined : codec.read(r)),
+  read: (r) => (bool.read(r) ? codec.read(r) : undefined),
   write: (w, v) => {
-    w.u8(v === undefined ? 0 : 1)
+    bool.write(w, v !== undefined)
     if (v !== undefined) codec.write(w, v)
   }
 })

@@ -2,6 +2,7 @@
  * Two ends of a stream of bytes in memory: what one writes the other is given, in a microtask. An end that is
  * paused makes the other's `write` answer `false` once more than `highWater` bytes wait.
  */
+import { Deque } from "./Deque.ts"
 import type { Duplex, DuplexListeners } from "./Duplex.ts"
 
 const highWater = 1_048_576
@@ -10,7 +11,7 @@ class End implements Duplex {
   readonly peer = "memory"
   private other: End | undefined
   private listeners: DuplexListeners | undefined
-  private incoming: Array<Uint8Array> = []
+  private readonly incoming = new Deque<Uint8Array>()
   private waiting = 0
   private scheduled = false
   private paused = false
@@ -49,7 +50,7 @@ class End implements Duplex {
     this.schedule()
   }
   readonly destroy = (): void => {
-    this.incoming = []
+    this.incoming.clear()
     this.waiting = 0
     this.ending = true
     this.close()
@@ -71,11 +72,11 @@ class End implements Duplex {
 
   private deliver(): void {
     if (this.closed || this.listeners === undefined) return
-    while (!this.paused && this.incoming.length > 0 && !this.closed) {
-      const chunks = this.incoming
-      this.incoming = []
-      this.waiting = 0
-      for (const chunk of chunks) this.listeners.onData(chunk)
+    while (!this.paused && !this.closed) {
+      const chunk = this.incoming.shift()
+      if (chunk === undefined) break
+      this.waiting -= chunk.length
+      this.listeners.onData(chunk)
     }
     const other = this.other
     if (other?.pressed === true && this.waiting <= highWater) {

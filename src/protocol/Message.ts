@@ -26,6 +26,8 @@ export const textContentType = "text/plain; charset=utf-8"
 export const octetsContentType = "application/octet-stream"
 
 const knownFlags = 63
+/** A record has at most one of these. */
+const contentFlags = RecordFlags.json | RecordFlags.text | RecordFlags.contentType
 /** A key or an id is one byte of length and the text. */
 const longestShortText = 255
 const longestText = 65_535
@@ -153,7 +155,9 @@ export const checkRecords = (
     if (length < 1 || next > end) return -1
     const flags = bytes[at + 4]!
     if (flags !== 0) {
-      if ((flags & ~knownFlags) !== 0 || !checkFields(bytes, at, next)) return -1
+      const content = flags & contentFlags
+      if ((flags & ~knownFlags) !== 0 || (content & (content - 1)) !== 0) return -1
+      if (!checkFields(bytes, at, next)) return -1
       all |= flags
     }
     if (length - 1 > maxPayload) {

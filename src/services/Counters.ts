@@ -1,6 +1,6 @@
 /**
  * The hub's counts, each counted at one place, as plain numbers: the hot path adds to a field and nothing more.
- * `Metrics.ts` shows them to the world.
+ * `HubMetrics.ts` shows them to the world.
  */
 export class Counters {
   messagesReceived = 0
@@ -20,10 +20,13 @@ export class Counters {
   actorFailures = 0
   topicsCreated = 0
   topicsPassivated = 0
+  spansSkipped = 0
   /** Delivery latency: upper bounds in milliseconds, how many messages were at or below each, and the rest. */
   readonly latencyBounds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]
   readonly latencyCounts = new Array<number>(17).fill(0)
   latencySum = 0
+  latencyMin = Number.POSITIVE_INFINITY
+  latencyMax = 0
 
   closed(reason: string): void {
     this.connectionsClosed.set(reason, (this.connectionsClosed.get(reason) ?? 0) + 1)
@@ -36,5 +39,7 @@ export class Counters {
     while (index < bounds.length && milliseconds > bounds[index]!) index++
     this.latencyCounts[index]! += messages
     this.latencySum += milliseconds * messages
+    if (milliseconds < this.latencyMin) this.latencyMin = milliseconds
+    if (milliseconds > this.latencyMax) this.latencyMax = milliseconds
   }
 }

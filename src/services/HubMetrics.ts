@@ -2,8 +2,17 @@
  * The hub's metrics: one snapshot for whoever asks in process (the guide's `GetMetrics`), and the same numbers as
  * Effect metrics, pulled when they are scraped, so that counting costs an addition.
  */
-import { Effect, type Scope } from "effect"
+import { Context, Effect, Metric, type Scope } from "effect"
+import { type CloseReason, CloseReasons } from "../protocol/CloseReason.ts"
 import type { Counters } from "./Counters.ts"
+import {
+  type CountKey,
+  connectionsClosed,
+  countMetrics,
+  gaugeMetrics,
+  messageLatency,
+  messagesDropped
+} from "./MetricHandles.ts"
 
 /** What is as it is now. Depths are in messages; capacities are shares from 0 (empty) to 1 (full). */
 export interface HubGauges {
@@ -43,12 +52,15 @@ export interface HubMetrics extends HubGauges {
   readonly actorFailures: number
   readonly topicsCreated: number
   readonly topicsPassivated: number
+  /** Spans of sampled batches not made, because there were too many in a second. */
+  readonly spansSkipped: number
   /** Milliseconds from the hub's reading of a message to its writing of it. */
   readonly latency: {
     readonly mean: number
     readonly p50: number
     readonly p99: number
     readonly p999: number
+    readonly max: number
   }
 }
 
@@ -58,14 +70,23 @@ const quantileOf = (counters: Counters, quantile: number): number => {
   let seen = 0
   for (let i = 0; i < counters.latencyBounds.length; i++) {
     seen += counters.latencyCounts[i]!
-    if (seen >= total * quantile) return counters.latencyBounds[i]!
+    if (seen >= total * quantile) return Math.min(counters.latencyBounds[i]!, counters.latencyMax)
   }
-  return Number.POSITIVE_INFINITY
+  return counters.latencyMax
 }
 
 export const metricsOf = (counters: Counters, gauges: HubGauges): HubMetrics => {
   const timed = counters.latencyCounts.reduce((sum, count) => sum + count, 0)
-  const { latencyBounds, latencyCounts, latencySum, connectionsClosed, messagesDropped, ...counts } = counters
+  const {
+    connectionsClosed,
+    latencyBounds: _bounds,
+    latencyCounts: _counts,
+    latencyMax,
+    latencyMin: _min,
+    latencySum,
+    messagesDropped,
+    ...counts
+  } = counters
   return {
     ...gauges,
     ...counts,
@@ -75,12 +96,100 @@ export const metricsOf = (counters: Counters, gauges: HubGauges): HubMetrics => 
       mean: timed === 0 ? 0 : latencySum / timed,
       p50: timed === 0 ? 0 : quantileOf(counters, 0.5),
       p99: timed === 0 ? 0 : quantileOf(counters, 0.99),
-      p999: timed === 0 ? 0 : quantileOf(counters, 0.999)
+      p999: timed === 0 ? 0 : quantileOf(counters, 0.999),
+      max: latencyMax
     }
   }
 }
 
+/**
+ * Sends what is counted to wherever metrics are exported to, in bounded time. A hub does so before its metrics go,
+ * so that the last of its counts are not lost. Nothing by default.
+ */
+export const MetricsFlush = Context.Reference<Effect.Effect<void>>("polestar/services/MetricsFlush", {
+  defaultValue: () => Effect.void
+})
+
+/**
+ * Makes the counters and gauges known as Effect metrics until the scope closes; counting costs nothing more, since
+ * they are read when someone scrapes. Of two hubs in one process the later one is shown, unless each is given
+ * attributes of its own (`Metric.CurrentMetricAttributes`).
+ */
 export const registerMetrics = (
-  _counters: Counters,
-  _gauges: () => HubGauges
-): Effect.Effect<void, never, Scope.Scope> => Effect.void
+  counters: Counters,
+  gauges: () => HubGauges
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const context = yield* Effect.context<never>()
+    const flush = yield* MetricsFlush
+    yield* Effect.acquireRelease(
+      Effect.sync(() => register(counters, gauges, context)),
+      (registrations) =>
+        Effect.andThen(
+          flush,
+          Effect.sync(() => {
+            for (const registration of registrations) registration.remove()
+          })
+        )
+    )
+  })
+
+const nothing = (): void => {}
+
+const register = (
+  counters: Counters,
+  gauges: () => HubGauges,
+  context: Context.Context<never>
+): ReadonlyArray<Metric.Registration> => {
+  const registrations: Array<Metric.Registration> = []
+  const pull = <I, S>(metric: Metric.Metric<I, S>, get: () => S) => {
+    registrations.push(Metric.registerUnsafe(metric, context, { get, update: nothing, modify: nothing }))
+  }
+  const count = (metric: Metric.Metric<number, Metric.CounterState<number>>, get: () => number) =>
+    pull(metric, () => ({ count: get(), incremental: true }))
+
+  for (const key of keysOf(countMetrics)) count(countMetrics[key], () => counters[key])
+  for (const policy of keysOf(counters.messagesDropped)) {
+    count(Metric.withAttributes(messagesDropped, { policy }), () => counters.messagesDropped[policy])
+  }
+  for (const reason of keysOf(CloseReasons)) {
+    count(Metric.withAttributes(connectionsClosed, { reason }), () => closedBy(counters, reason))
+  }
+  const readGauges = oncePerScrape(gauges)
+  for (const key of keysOf(gaugeMetrics)) pull(gaugeMetrics[key], () => ({ value: readGauges()[key] }))
+  pull(messageLatency, () => latencyOf(counters))
+  return registrations
+}
+
+const keysOf = <K extends CountKey | CloseReason | keyof HubGauges | keyof Counters["messagesDropped"]>(
+  record: Readonly<Record<K, unknown>>
+): ReadonlyArray<K> => Object.keys(record) as Array<K>
+
+const closedBy = (counters: Counters, reason: CloseReason): number =>
+  counters.connectionsClosed.get(reason) ?? 0
+
+/** A scrape reads every gauge in one go, and each reading walks the whole hub: so only the first one does. */
+const oncePerScrape = (gauges: () => HubGauges): (() => HubGauges) => {
+  let read: HubGauges | undefined
+  return () => {
+    if (read === undefined) {
+      read = gauges()
+      queueMicrotask(() => {
+        read = undefined
+      })
+    }
+    return read
+  }
+}
+
+const latencyOf = (counters: Counters): Metric.HistogramState => {
+  const { latencyBounds, latencyCounts, latencyMax, latencyMin, latencySum } = counters
+  let count = 0
+  const buckets = latencyBounds.map((bound, i): [number, number] => {
+    count += latencyCounts[i]!
+    return [bound / 1000, count]
+  })
+  count += latencyCounts[latencyBounds.length]!
+  const min = count === 0 ? 0 : latencyMin / 1000
+  return { buckets, count, min, max: latencyMax / 1000, sum: latencySum / 1000 }
+}

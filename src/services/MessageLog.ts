@@ -21,8 +21,6 @@ export interface TopicLog {
   readonly epoch: number
   /** What an append's receipt is worth. */
   readonly durability: Durability
-  /** Whether `append` holds on to the batch's bytes. */
-  readonly keeps: boolean
   /** The offset that the next message will get. Offsets begin at 0 and leave no gap. */
   readonly nextOffset: number
   /** The oldest offset that can still be read; `nextOffset` if there is none. */
@@ -41,7 +39,7 @@ export interface TopicLog {
   readonly read: (offset: number, maxBytes: number) => Effect.Effect<ReadonlyArray<Batch>, MessageLogError>
   /** The first offset with a timestamp of `time` (ms) or later; `nextOffset` if there is none. */
   readonly offsetAt: (time: number) => Effect.Effect<number, MessageLogError>
-  /** Forgets what is older than the retention. */
+  /** Forgets what is older than the retention. Called every few seconds, so also the time to tidy up. */
   readonly expire: (now: number) => void
   /** Lets go of a topic that is idle; opening it again goes on where it was if anything of it was kept. */
   readonly close: () => void

@@ -32,7 +32,7 @@ const emptyBatches: ReadonlyArray<Batch> = []
 class MemoryTopicLog implements TopicLog {
   readonly durability = "accepted"
   readonly epoch: number
-  readonly keeps: boolean
+  private readonly keeps: boolean
   nextOffset = 0
   messages = 0
   bytes = 0
@@ -56,11 +56,9 @@ class MemoryTopicLog implements TopicLog {
     batch.offset = this.nextOffset
     this.nextOffset += batch.count
     if (!this.keeps) return
-    const size = batch.end - batch.start
+    batch.keep()
     this.batches.push(batch)
-    this.messages += batch.count
-    this.bytes += size
-    this.total.bytes += size
+    this.retain(batch)
     const limits = this.limits
     while (
       this.messages > limits.messages ||
@@ -69,7 +67,7 @@ class MemoryTopicLog implements TopicLog {
     ) {
       this.forgetOldest(this.messages - limits.messages)
     }
-    this.expire(batch.timestamp)
+    this.forgetOlder(batch.timestamp)
   }
 
   /** Whole batches go, unless only a part of one is too many. */
@@ -80,9 +78,14 @@ class MemoryTopicLog implements TopicLog {
     if (excess <= 0 || excess >= oldest.count || this.bytes >= this.limits.bytes) return
     const left = sliceBatch(oldest, excess, oldest.count)
     this.batches.unshift(left)
-    this.messages += left.count
-    this.bytes += left.end - left.start
-    this.total.bytes += left.end - left.start
+    this.retain(left)
+  }
+
+  private retain(batch: Batch): void {
+    const size = batch.end - batch.start
+    this.messages += batch.count
+    this.bytes += size
+    this.total.bytes += size
   }
 
   private release(batch: Batch): void {
@@ -93,6 +96,10 @@ class MemoryTopicLog implements TopicLog {
   }
 
   expire(now: number): void {
+    this.forgetOlder(now)
+  }
+
+  private forgetOlder(now: number): void {
     const oldest = now - this.limits.age
     for (
       let batch = this.batches.at(0);
@@ -140,10 +147,8 @@ class MemoryTopicLog implements TopicLog {
   }
 
   close(): void {
-    this.total.bytes -= this.bytes
-    this.batches.clear()
-    this.messages = 0
-    this.bytes = 0
+    for (let batch = this.batches.shift(); batch !== undefined; batch = this.batches.shift())
+      this.release(batch)
   }
 }
 
@@ -151,13 +156,12 @@ export const make = Effect.fnUntraced(function* (limits: MemoryLimits) {
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const total: Total = { bytes: 0 }
+  let newest = 0
   const open = (): TopicLog => {
-    const epoch = clock.currentTimeMillisUnsafe() * epochsPerMillisecond
-    return new MemoryTopicLog(
-      epoch + Math.floor(random.nextDoubleUnsafe() * epochsPerMillisecond),
-      limits,
-      total
-    )
+    // By chance, so that two processes differ that start in the same millisecond.
+    const chance = Math.floor(random.nextDoubleUnsafe() * epochsPerMillisecond)
+    newest = Math.max(newest + 1, clock.currentTimeMillisUnsafe() * epochsPerMillisecond + chance)
+    return new MemoryTopicLog(newest, limits, total)
   }
   return MessageLog.of({ open, bytes: () => total.bytes })
 })

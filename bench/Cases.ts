@@ -1,0 +1,138 @@
+/** The cases: what each measures, in which unit, and beside which peer its target is set. */
+import { measureMemory } from "./Memory.ts"
+import type { Running } from "./Processes.ts"
+import type { System } from "./peers/System.ts"
+import { measureRoundTrip } from "./RoundTrip.ts"
+import { measureThroughput, type Sample } from "./Throughput.ts"
+import { batchedCycle, type Chunk, interleavedCycle, topicNames } from "./Workload.ts"
+
+export interface Scale {
+  readonly warmUpMs: number
+  readonly publishMs: number
+  readonly windowBytes: number
+  readonly roundTripWarmUp: number
+  readonly roundTrips: number
+  readonly queued: number
+  readonly settleMs: number
+}
+
+export const fullScale: Scale = {
+  warmUpMs: 1_000,
+  publishMs: 2_000,
+  windowBytes: 4 * 1024 * 1024,
+  roundTripWarmUp: 3_000,
+  roundTrips: 20_000,
+  queued: 1_000_000,
+  settleMs: 1_000
+}
+
+/** Enough to see that everything works; its figures mean nothing. */
+export const quickScale: Scale = {
+  ...fullScale,
+  warmUpMs: 20,
+  publishMs: 50,
+  windowBytes: 256 * 1024,
+  roundTripWarmUp: 100,
+  roundTrips: 500,
+  queued: 50_000,
+  settleMs: 100
+}
+
+export interface Metric {
+  readonly name: string
+  readonly unit: "messages/s" | "deliveries/s" | "us" | "bytes"
+  /** The peer that the target is set by. */
+  readonly peer: string | undefined
+}
+
+export interface Case {
+  readonly name: string
+  readonly about: string
+  /** One for each value of a sample. */
+  readonly metrics: readonly Metric[]
+  /** How to start a system for it; undefined when the case is not for that system. */
+  readonly launch: (system: System) => System["launch"] | undefined
+  readonly measure: (system: System, running: Running, scale: Scale) => Promise<Sample>
+}
+
+const ONE = "bench.t00000"
+const ALL = "bench.>"
+
+const throughput = (
+  name: string,
+  about: string,
+  subscribers: number,
+  pattern: string,
+  cycleOf: (system: System) => readonly Chunk[]
+): Case => ({
+  name,
+  about,
+  metrics: [{ name, unit: subscribers === 1 ? "messages/s" : "deliveries/s", peer: "nats" }],
+  launch: (system) => system.launch,
+  measure: (system, running, { publishMs, warmUpMs, windowBytes }) =>
+    measureThroughput(system, running, {
+      subscribers,
+      pattern,
+      cycle: cycleOf(system),
+      windowBytes,
+      warmUpMs,
+      publishMs
+    })
+})
+
+export const cases: readonly Case[] = [
+  throughput(
+    "throughput-batched",
+    "128 B, one publisher, one subscriber; frames of up to 64 KB where the wire has such",
+    1,
+    ONE,
+    (system) => batchedCycle(system, ONE)
+  ),
+  throughput(
+    "throughput-single",
+    "128 B, one publisher, one subscriber; one message in each frame",
+    1,
+    ONE,
+    (system) => interleavedCycle(system, [ONE])
+  ),
+  throughput(
+    "fan-out-10",
+    "128 B, one publisher, ten subscribers on ten connections; frames as in throughput-batched",
+    10,
+    ONE,
+    (system) => batchedCycle(system, ONE)
+  ),
+  throughput(
+    "topics-1000",
+    "128 B, one publisher, 1,000 topics in turn, one wildcard subscriber; one message in each frame",
+    1,
+    ALL,
+    (system) => interleavedCycle(system, topicNames(1_000))
+  ),
+  throughput(
+    "topics-10000",
+    "128 B, one publisher, 10,000 topics in turn, one wildcard subscriber; one message in each frame",
+    1,
+    ALL,
+    (system) => interleavedCycle(system, topicNames(10_000))
+  ),
+  {
+    name: "round-trip",
+    about: "one message of 128 B to a subscriber on another connection, one at a time",
+    metrics: [
+      { name: "round-trip", unit: "us", peer: "relay" },
+      { name: "round-trip-p99", unit: "us", peer: "relay" }
+    ],
+    launch: (system) => system.launch,
+    measure: (system, running, { roundTrips, roundTripWarmUp }) =>
+      measureRoundTrip(system, running, { topic: ONE, warmUp: roundTripWarmUp, times: roundTrips })
+  },
+  {
+    name: "memory",
+    about: "resident memory per message of 128 B queued for a subscriber that has stopped reading",
+    metrics: [{ name: "memory", unit: "bytes", peer: undefined }],
+    launch: (system) => system.launchQueueing,
+    measure: (system, running, { queued, settleMs, windowBytes }) =>
+      measureMemory(system, running, { topic: ONE, messages: queued, windowBytes, settleMs })
+  }
+]

@@ -1,0 +1,13 @@
+/** What a program imports to run or embed a hub: `import { Hub, HubServer, Settings } from "polestar/hub"`. */
+export { Hub } from "./actors/Hub.ts"
+export * as HubMemory from "./actors/HubMemory.ts"
+export type { TopicInfo } from "./actors/HubView.ts"
+export { HubError } from "./actors/Supervisor.ts"
+export { SettingsError, type SettingsProblem } from "./protocol/SettingsError.ts"
+export type { HubMetrics } from "./services/HubMetrics.ts"
+export { MessageLog } from "./services/MessageLog.ts"
+export * as MessageLogMemory from "./services/MessageLogMemory.ts"
+export { Settings, type SettingsInput, type SettingsSources } from "./services/Settings.ts"
+export * as Telemetry from "./services/Telemetry.ts"
+export * as HubServer from "./transports/HubServer.ts"
+export { TcpServer, TcpServerError } from "./transports/TcpServer.ts"

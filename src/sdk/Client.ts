@@ -1,0 +1,244 @@
+/**
+ * The engine of the SDK: a client of one hub over any stream of bytes, with bytes in and bytes out. The typed
+ * surface stands on it. It runs in browsers: nothing here knows Node.
+ *
+ * It promises: a publish answers with the hub's receipt or fails; a publisher's messages to a topic keep their
+ * order (see `OutboundBatches.ts` for what a retry does to it); a subscription is at most once, goes on after a
+ * reconnection where it was, and says `Recovered`, `Gap` or `Dropped`. Everything that waits is bounded.
+ */
+import {
+  type Array as Arr,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  type Pull,
+  type Redacted,
+  type Schedule,
+  Scope,
+  type Stream,
+  SubscriptionRef
+} from "effect"
+import { RateLimiter } from "effect/persistence"
+import type { CloseReason } from "../protocol/CloseReason.ts"
+import type { Deliver } from "../protocol/Deliver.ts"
+import type { Duplex } from "../protocol/Duplex.ts"
+import type { Message } from "../protocol/Message.ts"
+import type { Durability, Overflow, Position, Start } from "../protocol/Position.ts"
+import { ClientEngine } from "./ClientEngine.ts"
+import { close, type Lifecycle, run } from "./ClientLifecycle.ts"
+import { request } from "./ClientRequest.ts"
+import { closed, openSession, type RateLimit } from "./ClientSession.ts"
+import type { PolestarError } from "./PolestarError.ts"
+import { reconnectSchedule } from "./ReconnectSchedule.ts"
+import { Timers } from "./Timers.ts"
+
+export interface ClientOptions {
+  /** For the hub's logs and lists. */
+  readonly name: string
+  /** Opens one stream of bytes, which is closed with its scope. */
+  readonly dial: Effect.Effect<Duplex, PolestarError, Scope.Scope>
+  readonly token?: Redacted.Redacted<string> | undefined
+  /** Messages that may wait to be sent, each session; and, unless it says otherwise, to be read, each subscription. Default 1,000. */
+  readonly queueSize: number
+  /** The same in bytes. Default 8 MiB. */
+  readonly queueBytes: number
+  /** For the stream to open, and again for the hub's WELCOME. Default 1 s. */
+  readonly dialTimeout: Duration.Duration
+  /** For the answer to a frame on a live connection; then it is sent again, or fails. Default 2 s. */
+  readonly writeTimeout: Duration.Duration
+  /** Tries of one publish after the first. Default 3. */
+  readonly maxRetries: number
+  /** When to dial again; begun anew after each connection that held. Its end closes the client. */
+  readonly reconnect: Schedule.Schedule<unknown>
+  /** A silent hub is asked after one interval and given up after two. Default 15 s. */
+  readonly pingInterval: Duration.Duration
+  /** What a publish does when `queueSize` or `queueBytes` are reached. Default wait. */
+  readonly whenFull: "wait" | "fail"
+  /** Messages in a window of time, as a token bucket: publishes beyond it wait. */
+  readonly rateLimit?: { readonly limit: number; readonly window: Duration.Duration } | undefined
+}
+
+export type ConnectionState =
+  | { readonly _tag: "Connecting"; readonly attempt: number }
+  /** `since` is in milliseconds since 1970, on this machine's clock. */
+  | { readonly _tag: "Connected"; readonly hub: string; readonly since: number }
+  | { readonly _tag: "Reconnecting"; readonly attempt: number; readonly cause: PolestarError }
+  | { readonly _tag: "Closed"; readonly reason: CloseReason }
+
+/** Gauges, and counts since the client was made. */
+export interface ClientMetrics {
+  /** Messages and bytes that wait to be sent, and the largest share of a session's capacity that they fill. */
+  readonly queuedMessages: number
+  readonly queuedBytes: number
+  readonly queueShare: number
+  /** Messages sent whose receipt has not come. */
+  readonly inFlight: number
+  /** Messages with a receipt; messages that failed; messages sent again, however often. */
+  readonly published: number
+  readonly rejected: number
+  readonly retried: number
+  readonly reconnects: number
+  /** Messages handed to subscriptions; messages that the hub said it dropped. */
+  readonly received: number
+  readonly dropped: number
+  /** Counted by `countUndecodable`. */
+  readonly undecodable: number
+}
+
+export interface Client {
+  /** A logical client with its own queue. `id` is a UUID, a new one unless given; `name` is the client's unless given. */
+  readonly openSession: (options?: {
+    readonly id?: string | undefined
+    readonly name?: string | undefined
+  }) => Effect.Effect<ClientSession, PolestarError, Scope.Scope>
+  /** Asks the hub; `body` and the answer are JSON values. */
+  readonly request: (method: string, body: unknown) => Effect.Effect<unknown, PolestarError>
+  readonly state: Effect.Effect<ConnectionState>
+  /** The state now, and every change. */
+  readonly states: Stream.Stream<ConnectionState>
+  readonly metrics: Effect.Effect<ClientMetrics>
+  /** For the layer that decodes: adds to `metrics.undecodable`. */
+  readonly countUndecodable: (messages: number) => void
+}
+
+export interface ClientSession {
+  /** A UUID, the same across reconnections. */
+  readonly id: string
+  /** Waits for the hub's receipt. Interrupted before it was put in a frame it is not sent; after that it may be. */
+  readonly publish: (
+    topic: string,
+    message: Message,
+    options?: PublishOptions
+  ) => Effect.Effect<Receipt, PolestarError>
+  /**
+   * The messages in order, with one receipt each. It fails if any of them fails; others may then have been
+   * published all the same.
+   */
+  readonly publishAll: (
+    topic: string,
+    messages: ReadonlyArray<Message>,
+    options?: PublishOptions
+  ) => Effect.Effect<ReadonlyArray<Receipt>, PolestarError>
+  /** Waits until the hub has subscribed. Unsubscribes with the scope. */
+  readonly subscribe: (options: SubscribeOptions) => Effect.Effect<Inbox, PolestarError, Scope.Scope>
+}
+
+export interface PublishOptions {
+  /** 0 – 9, 9 the most urgent. */
+  readonly priority?: number | undefined
+  readonly ttl?: Duration.Duration | undefined
+  /** Milliseconds since 1970. */
+  readonly deliverAt?: number | undefined
+}
+
+export interface Receipt {
+  readonly topic: string
+  /** Where the message is; of a duplicate, where the newest of this session in this topic is. */
+  readonly position: Position
+  readonly durability: Durability
+  readonly duplicate: boolean
+}
+
+export interface SubscribeOptions {
+  readonly pattern: string
+  readonly start: Start
+  readonly overflow: Overflow
+  readonly echo: boolean
+  readonly queueSize?: number | undefined
+  readonly queueBytes?: number | undefined
+}
+
+/** What arrives for one subscription, for one reader. */
+export interface Inbox {
+  /**
+   * Everything that has arrived, waiting for at least one. Taking is what lets the hub send more. Ends with
+   * `Cause.Done` when the subscription's scope closes. A stream of it: `Stream.fromPull(Effect.succeed(inbox.take))`.
+   */
+  readonly take: Pull.Pull<Arr.NonEmptyReadonlyArray<Inbound>, PolestarError>
+}
+
+export type Inbound =
+  /** Messages that are new; read them with `forEachMessage`, which decodes. */
+  | { readonly _tag: "Messages"; readonly topic: string; readonly batch: Deliver }
+  | {
+      readonly _tag: "Dropped"
+      readonly topic: string
+      readonly from: Position
+      readonly to: Position
+      readonly count: number
+    }
+  | { readonly _tag: "Recovered"; readonly messages: number }
+  | { readonly _tag: "Gap"; readonly topic: string; readonly from: Position; readonly to: Position }
+
+const defaults: Omit<ClientOptions, "dial"> = {
+  name: "polestar",
+  queueSize: 1000,
+  queueBytes: 8_388_608,
+  dialTimeout: Duration.seconds(1),
+  writeTimeout: Duration.seconds(2),
+  maxRetries: 3,
+  reconnect: reconnectSchedule,
+  pingInterval: Duration.seconds(15),
+  whenFull: "wait"
+}
+
+/**
+ * A client that is connected; from then on it reconnects by itself. Fails with `ConnectFailed` if the first
+ * connection cannot be made, and with `Disconnected` if the hub refuses it for good. When the scope closes, what
+ * waits to be sent is sent, for `writeTimeout` at most, and the hub is told.
+ */
+export const make = Effect.fnUntraced(function* (
+  partial: Partial<ClientOptions> & Pick<ClientOptions, "dial">
+): Effect.fn.Return<Client, PolestarError, Scope.Scope> {
+  const options: ClientOptions = { ...defaults, ...partial }
+  // Timers and the connection outlast the farewell, so they have a scope of their own.
+  const scope = yield* Scope.make()
+  const timers = new Timers(yield* Effect.clockWith(Effect.succeed), yield* Effect.context<never>(), scope)
+  const engine = new ClientEngine(options, timers)
+  const self: Lifecycle = {
+    engine,
+    state: yield* SubscriptionRef.make<ConnectionState>({ _tag: "Connecting", attempt: 1 }),
+    first: yield* Deferred.make<void, PolestarError>()
+  }
+  const rateLimit = options.rateLimit === undefined ? undefined : yield* makeRateLimit(options.rateLimit)
+  yield* Effect.addFinalizer(() => Effect.andThen(close(self, closed()), Scope.close(scope, Exit.void)))
+  yield* Effect.forkIn(run(self), scope, { startImmediately: true })
+  yield* Deferred.await(self.first)
+  return {
+    openSession: (session) => openSession(engine, rateLimit, session),
+    request: (method, body) => request(engine, method, body),
+    state: SubscriptionRef.get(self.state),
+    states: SubscriptionRef.changes(self.state),
+    metrics: Effect.sync(() => engine.metrics),
+    countUndecodable: (messages) => {
+      engine.counters.undecodable += messages
+    }
+  }
+})
+
+/** One bucket for all sessions. */
+const makeRateLimit = ({
+  limit,
+  window
+}: NonNullable<ClientOptions["rateLimit"]>): Effect.Effect<RateLimit> =>
+  RateLimiter.make.pipe(
+    Effect.provide(RateLimiter.layerStoreMemory),
+    Effect.map(
+      (limiter): RateLimit =>
+        (tokens) =>
+          limiter
+            .consume({
+              algorithm: "token-bucket",
+              onExceeded: "delay",
+              window,
+              limit,
+              key: "publish",
+              tokens
+            })
+            .pipe(
+              Effect.flatMap(({ delay }) => (Duration.isZero(delay) ? Effect.void : Effect.sleep(delay))),
+              Effect.orDie
+            )
+    )
+  )

@@ -1,0 +1,153 @@
+/**
+ * The one fiber of a client: dials, says hello, keeps watch over the connection, and dials again by the schedule,
+ * until the hub says for good, the schedule ends, or the client is closed.
+ */
+import { Deferred, Effect, Exit, Redacted, Schedule, type Scope, SubscriptionRef } from "effect"
+import type { ConnectionState } from "./Client.ts"
+import { ClientConnection, type ConnectionEnd } from "./ClientConnection.ts"
+import type { ClientEngine } from "./ClientEngine.ts"
+import {
+  ConnectFailed,
+  ConnectionLost,
+  Disconnected,
+  PolestarError,
+  type PolestarErrorReason,
+  Timeout
+} from "./PolestarError.ts"
+import { heldAfter } from "./ReconnectSchedule.ts"
+import { drain } from "./SessionEngine.ts"
+
+export interface Lifecycle {
+  readonly engine: ClientEngine
+  readonly state: SubscriptionRef.SubscriptionRef<ConnectionState>
+  /** Done by the first WELCOME; fails with why it did not come. */
+  readonly first: Deferred.Deferred<void, PolestarError>
+}
+
+/** How one attempt went, from dialling to the end of the connection. */
+interface Outcome {
+  readonly end: ConnectionEnd
+  readonly cause: PolestarError
+  /** Milliseconds since WELCOME, which may not have come. */
+  readonly held: number | undefined
+}
+
+const failed = (reason: PolestarErrorReason): PolestarError => new PolestarError({ reason })
+const connectFailed = (cause: unknown): PolestarError => failed(new ConnectFailed({ cause }))
+
+/** Runs until the client is not to connect any more; then everything in it has failed. */
+export const run = Effect.fnUntraced(function* (self: Lifecycle): Effect.fn.Return<void> {
+  const { engine, first, state } = self
+  const newSchedule = Schedule.toStepWithSleep(engine.options.reconnect)
+  let step = yield* newSchedule
+  let attempt = 1
+  while (true) {
+    const outcome = yield* Effect.scoped(connectOnce(self))
+    const { cause, end, held } = outcome
+    if (engine.ended !== undefined) return
+    if (!(yield* Deferred.isDone(first))) return yield* giveUp(self, end, cause)
+    if (end.isFinal) return yield* giveUp(self, end, disconnected(end))
+    attempt = held === undefined ? attempt + 1 : 1
+    if (held !== undefined && held >= heldAfter) step = yield* newSchedule
+    yield* SubscriptionRef.set(state, { _tag: "Reconnecting", attempt, cause })
+    const waited = yield* Effect.exit(step(undefined))
+    if (Exit.isFailure(waited)) return yield* giveUp(self, end, disconnected(end))
+  }
+})
+
+/** Sends what waits, for `writeTimeout` at most, says goodbye, and fails what is left with `Closed`. */
+export const close = Effect.fnUntraced(function* (
+  { engine, state }: Lifecycle,
+  error: PolestarError
+): Effect.fn.Return<void> {
+  const { writeTimeout } = engine.options
+  yield* Effect.forEach(engine.sessions, (session) => drain(session, writeTimeout), {
+    concurrency: "unbounded",
+    discard: true
+  })
+  const wasEnded = engine.ended !== undefined
+  const { connection } = engine
+  for (const session of engine.sessions) session.close(error)
+  engine.end(error)
+  connection?.fail("normal", "")
+  if (!wasEnded) yield* SubscriptionRef.set(state, { _tag: "Closed", reason: "normal" })
+  if (connection === undefined) return
+  yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(connection.closed)), writeTimeout)
+})
+
+const giveUp = Effect.fnUntraced(function* (
+  { engine, first, state }: Lifecycle,
+  end: ConnectionEnd,
+  error: PolestarError
+): Effect.fn.Return<void> {
+  engine.end(error)
+  yield* SubscriptionRef.set(state, { _tag: "Closed", reason: end.reason })
+  yield* Deferred.fail(first, error)
+})
+
+const connectOnce = (self: Lifecycle): Effect.Effect<Outcome, never, Scope.Scope> => {
+  const { dial, dialTimeout } = self.engine.options
+  const orElse = () => Effect.fail(connectFailed(failed(new Timeout({ operation: "connect" }))))
+  return dial.pipe(
+    Effect.catchDefect((defect) => Effect.fail(connectFailed(defect))),
+    Effect.timeoutOrElse({ duration: dialTimeout, orElse }),
+    Effect.flatMap((duplex) => converse(self, duplex)),
+    Effect.catch((cause) =>
+      Effect.succeed<Outcome>({
+        end: { reason: "connection-lost", message: cause.message, isFinal: false },
+        cause,
+        held: undefined
+      })
+    )
+  )
+}
+
+/** One connection, from HELLO to its end. */
+const converse = Effect.fnUntraced(function* (
+  self: Lifecycle,
+  duplex: ConstructorParameters<typeof ClientConnection>[0]
+): Effect.fn.Return<Outcome> {
+  const { engine, first, state } = self
+  const { dialTimeout, name, pingInterval, token, writeTimeout } = engine.options
+  const ended = Deferred.makeUnsafe<ConnectionEnd>()
+  const welcomed = Deferred.makeUnsafe<void>()
+  const connection = new ClientConnection(duplex, engine.timers, {
+    welcomed: () => Deferred.doneUnsafe(welcomed, Effect.void),
+    frame: (frame) => engine.frame(frame),
+    deliver: (deliver) => engine.deliver(deliver),
+    chunkEnded: () => engine.wake(),
+    ended: (end) => {
+      if (engine.connection === connection) engine.detach(end)
+      Deferred.doneUnsafe(ended, Effect.succeed(end))
+    }
+  })
+  connection.hello(name, token === undefined ? "" : Redacted.value(token))
+  yield* Effect.raceFirst(Deferred.await(welcomed), Deferred.await(ended)).pipe(
+    Effect.timeoutOrElse({
+      duration: dialTimeout,
+      orElse: () => Effect.sync(() => connection.fail("hello-timeout", ""))
+    })
+  )
+  let since: number | undefined
+  if (connection.end === undefined && connection.welcome !== undefined) {
+    since = engine.timers.now()
+    yield* SubscriptionRef.set(state, { _tag: "Connected", hub: connection.welcome.hub, since })
+    if (!(yield* Deferred.succeed(first, undefined))) engine.counters.reconnects++
+    if (connection.end === undefined) engine.attach(connection)
+    yield* Effect.raceFirst(connection.watch(pingInterval), Deferred.await(ended))
+  }
+  const end = yield* Deferred.await(ended)
+  const held = since === undefined ? undefined : engine.timers.now() - since
+  // So that a GOODBYE goes out before the stream is closed with its scope.
+  yield* Effect.timeoutOption(Deferred.await(connection.closed), writeTimeout)
+  return { end, held, cause: causeOf(end, held) }
+})
+
+const disconnected = ({ message, reason }: ConnectionEnd): PolestarError =>
+  failed(new Disconnected({ closeReason: reason, message }))
+
+const causeOf = (end: ConnectionEnd, held: number | undefined): PolestarError => {
+  if (end.isFinal) return disconnected(end)
+  const lost = failed(new ConnectionLost({ closeReason: end.reason }))
+  return held === undefined ? connectFailed(lost) : lost
+}

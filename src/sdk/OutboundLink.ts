@@ -1,0 +1,25 @@
+/** What a publisher stands on: the connection that it sends to, its limits, and the client that it is part of. */
+import type { Counters } from "./Counters.ts"
+import type { Timers } from "./Timers.ts"
+import type { FrameLimits } from "./TopicLane.ts"
+
+/** Where frames go: a connection on which the session was opened under the number `session`. */
+export interface OutboundLink extends FrameLimits {
+  readonly session: number
+  /** Whether the connection takes no more for now. */
+  readonly isBlocked: () => boolean
+  readonly sendBytes: (bytes: Uint8Array) => void
+  /** Has `writeTo` called at the end of the turn, or when the connection takes more again. */
+  readonly requestTurn: () => void
+}
+
+export interface OutboundOptions {
+  readonly queueSize: number
+  readonly queueBytes: number
+  readonly whenFull: "wait" | "fail"
+  readonly maxRetries: number
+  /** Milliseconds. */
+  readonly writeTimeout: number
+  readonly timers: Timers
+  readonly counters: Counters
+}

@@ -1,0 +1,186 @@
+/**
+ * The SDK for those who do not write Effect: promises and async iterables over a Layer of `Polestar`.
+ *
+ *     const client = await connect(layer)
+ *     await client.publish("weather.london", { celsius: 12 })
+ *     for await (const { topic, value } of client.subscribe("weather.>")) console.log(topic, value)
+ *
+ * Topics are plain strings, with values of type `unknown` (see `Topic.dynamic`), or typed topics. What fails is
+ * thrown as a `PolestarError`, and so is a failure of a subscription, out of its loop.
+ */
+import { type Context, Effect, Exit, type Layer, ManagedRuntime, Predicate, Scope, Stream } from "effect"
+import type { ConnectionState, Receipt } from "./Client.ts"
+import type { Delivery } from "./Delivery.ts"
+import { Polestar, type PolestarMetrics, type TopicInfo } from "./Polestar.ts"
+import type { PolestarError } from "./PolestarError.ts"
+import type { PublishAllOptions, PublishOptions } from "./Publishing.ts"
+import type { SubscribeOptions, Subscription } from "./Subscribing.ts"
+import * as Topic from "./Topic.ts"
+
+export interface PromiseSubscription<A, Params = Topic.NoParams>
+  extends AsyncIterableIterator<Delivery<A, Params>, undefined, undefined> {
+  /** Subscribes if nothing was asked for yet, and answers when the hub has confirmed it. */
+  readonly ready: () => Promise<void>
+  /** Unsubscribes, as leaving a `for await` does. */
+  readonly return: () => Promise<IteratorReturnResult<undefined>>
+}
+
+export interface PromiseClient {
+  /** Answers when the hub has taken the message. By a plain string: bytes go as bytes, all else as JSON. */
+  readonly publish: {
+    (topic: string, value: unknown, options?: PublishOptions): Promise<Receipt>
+    <A>(topic: Topic.TopicTarget<A>, value: A, options?: PublishOptions): Promise<Receipt>
+  }
+  /** In order, with a receipt each. */
+  readonly publishAll: {
+    (
+      topic: string,
+      values: Iterable<unknown>,
+      options?: PublishAllOptions<unknown>
+    ): Promise<ReadonlyArray<Receipt>>
+    <A>(
+      topic: Topic.TopicTarget<A>,
+      values: Iterable<A>,
+      options?: PublishAllOptions<A>
+    ): Promise<ReadonlyArray<Receipt>>
+  }
+  /**
+   * For one `for await`. It subscribes with the first step, or with `ready`, and unsubscribes when the loop is
+   * left. Closing the client ends the loop.
+   */
+  readonly subscribe: {
+    (pattern: string, options?: SubscribeOptions): PromiseSubscription<unknown>
+    <A, Params>(
+      topic: Topic.TopicSource<A, Params>,
+      options?: SubscribeOptions
+    ): PromiseSubscription<A, Params>
+  }
+  readonly topics: (pattern?: string) => Promise<ReadonlyArray<TopicInfo>>
+  readonly stats: () => Promise<{ readonly [name: string]: unknown }>
+  readonly metrics: () => PolestarMetrics
+  readonly state: () => ConnectionState
+  /** Ends all subscriptions and the connection. */
+  readonly close: () => Promise<void>
+}
+
+/** Connects, and fails if the first connection cannot be made. */
+export const connect = async <E>(layer: Layer.Layer<Polestar, E>): Promise<PromiseClient> => {
+  const runtime = ManagedRuntime.make(layer)
+  try {
+    const star = await runtime.runPromise(Polestar)
+    return makeClient(runtime, star)
+  } catch (error) {
+    await runtime.dispose()
+    throw error
+  }
+}
+
+type Runtime = ManagedRuntime.ManagedRuntime<Polestar, unknown>
+type Leave = () => Promise<IteratorReturnResult<undefined>>
+
+const makeClient = (runtime: Runtime, star: Polestar["Service"]): PromiseClient => {
+  const live = new Set<Leave>()
+  return {
+    publish: <A>(topic: string | Topic.TopicTarget<A>, value: A, options?: PublishOptions) =>
+      runtime.runPromise(
+        !Predicate.isString(topic)
+          ? star.publish(topic, value, options)
+          : value instanceof Uint8Array
+            ? star.publish(Topic.raw<string>(topic), value, options)
+            : star.publish<unknown>(Topic.dynamic<string>(topic), value, options)
+      ),
+    publishAll: <A>(
+      topic: string | Topic.TopicTarget<A>,
+      values: Iterable<A>,
+      options?: PublishAllOptions<A>
+    ) =>
+      runtime.runPromise(
+        Predicate.isString(topic)
+          ? publishAllTo(star, topic, [...values], options)
+          : star.publishAll(topic, values, options)
+      ),
+    subscribe: <A, Params>(topic: string | Topic.TopicSource<A, Params>, options?: SubscribeOptions) =>
+      Predicate.isString(topic)
+        ? iterate(runtime, star.open(Topic.dynamic<string>(topic), options), live)
+        : iterate(runtime, star.open(topic, options), live),
+    topics: (pattern) => runtime.runPromise(star.topics(pattern)),
+    stats: () => runtime.runPromise(star.stats),
+    metrics: () => runtime.runSync(star.metrics),
+    state: () => runtime.runSync(star.state),
+    close: async () => {
+      await Promise.all([...live].map((leave) => leave()))
+      await runtime.dispose()
+    }
+  }
+}
+
+/** To a plain string: bytes if all of them are, else JSON. */
+const publishAllTo = <A>(
+  star: Polestar["Service"],
+  topic: string,
+  values: ReadonlyArray<A>,
+  options: PublishAllOptions<A> | undefined
+): Effect.Effect<ReadonlyArray<Receipt>, PolestarError> => {
+  const bytes = values.filter((value) => value instanceof Uint8Array)
+  return bytes.length === values.length
+    ? star.publishAll(Topic.raw<string>(topic), bytes, options)
+    : star.publishAll(Topic.dynamic<string>(topic), values, options)
+}
+
+const done: IteratorReturnResult<undefined> = { done: true, value: undefined }
+
+/** One subscription in a scope of its own, which `leave` closes; `live` has it for as long as it is open. */
+const iterate = <A, Params>(
+  runtime: Runtime,
+  subscription: Effect.Effect<Subscription<A, Params>, PolestarError, Scope.Scope>,
+  live: Set<Leave>
+): PromiseSubscription<A, Params> => {
+  const scope = Scope.makeUnsafe()
+  let source: Promise<AsyncIterator<Delivery<A, Params>>> | undefined
+  let leaving: Promise<IteratorReturnResult<undefined>> | undefined
+  const start = (): Promise<AsyncIterator<Delivery<A, Params>>> => {
+    live.add(leave)
+    source ??= runtime.runPromise(
+      Effect.contextWith((context: Context.Context<never>) =>
+        Effect.map(Scope.provide(subscription, scope), ({ messages }) =>
+          Stream.toAsyncIterableWith(messages, context)[Symbol.asyncIterator]()
+        )
+      )
+    )
+    return source
+  }
+  const end = async (): Promise<IteratorReturnResult<undefined>> => {
+    live.delete(leave)
+    try {
+      const iterator = await source
+      await iterator?.return?.()
+    } catch {
+      // Subscribing failed, which whoever waited for it was told.
+    }
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+    return done
+  }
+  const leave: Leave = () => {
+    leaving ??= end()
+    return leaving
+  }
+  return {
+    ready: async () => {
+      await start()
+    },
+    next: async () => {
+      if (leaving !== undefined) return leaving
+      try {
+        const step = await (await start()).next()
+        return step.done === true ? await leave() : step
+      } catch (error) {
+        await leave()
+        throw error
+      }
+    },
+    return: leave,
+    [Symbol.asyncIterator]() {
+      return this
+    }
+  }
+}

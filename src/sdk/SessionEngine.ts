@@ -1,0 +1,258 @@
+/**
+ * One session of a client: its publisher and its subscriptions, on whatever connection there is.
+ *
+ * Attached to a connection it opens itself there under a new number and its old uuid, sends again what was in
+ * flight, and subscribes again from where each subscription was; detached, everything waits.
+ */
+import { Cause, type Duration, Effect, Exit } from "effect"
+import { type CloseReason, mayReconnect } from "../protocol/CloseReason.ts"
+import { isTransient } from "../protocol/ErrorCode.ts"
+import type { FrameOf } from "../protocol/Frame.ts"
+import type { SubscribeOptions } from "./Client.ts"
+import type { ClientConnection } from "./ClientConnection.ts"
+import type { Counters } from "./Counters.ts"
+import { type Credit, InboundSubscription } from "./InboundSubscription.ts"
+import { OutboundBatches } from "./OutboundBatches.ts"
+import type { OutboundLink, OutboundOptions } from "./OutboundLink.ts"
+import type { Answer, PendingRequests } from "./PendingRequests.ts"
+import { Disconnected, PolestarError } from "./PolestarError.ts"
+
+/** Milliseconds before what the hub refused or closed for a passing reason is opened again. */
+const reopenDelay = 1000
+/** What a SUBSCRIBE frame takes besides its list of topics, at most. */
+const subscribeBytes = 512
+
+/** What a session needs of its client. */
+export interface SessionHost {
+  readonly limits: OutboundOptions
+  readonly counters: Counters
+  readonly requests: PendingRequests
+  /** The connection that sessions may use now. */
+  readonly connection: ClientConnection | undefined
+  /** Answers a number for the session on the present connection; what comes under it is the session's. */
+  readonly register: (session: SessionEngine) => number
+  readonly unregister: (number: number) => void
+  readonly wakeLater: (subscription: InboundSubscription) => void
+}
+
+export class SessionEngine {
+  readonly id: string
+  readonly publisher: OutboundBatches
+  readonly subscriptions = new Map<number, InboundSubscription>()
+  /** Called once: when the hub has opened it, or it has ended before. */
+  settled: ((exit: Exit.Exit<void, PolestarError>) => void) | undefined
+  private isConfirmed = false
+  private readonly name: string
+  private readonly host: SessionHost
+  /** 0 while it is not on a connection. */
+  private number = 0
+  private lastSubscription = 0
+  private ended: PolestarError | undefined
+
+  constructor(id: string, name: string, host: SessionHost) {
+    this.id = id
+    this.name = name
+    this.host = host
+    this.publisher = new OutboundBatches(host.limits)
+  }
+
+  /** Opens the session on the connection that there is. The frames after OPEN need not wait for its answer. */
+  attach(): void {
+    const { connection, requests } = this.host
+    if (connection?.welcome === undefined || this.ended !== undefined || this.number !== 0) return
+    const number = this.host.register(this)
+    this.number = number
+    const request = requests.add("open a session", (answer) => this.opened(number, answer))
+    connection.send({ _tag: "Open", session: number, request, id: this.id, name: this.name })
+    this.publisher.connected(this.linkTo(connection, connection.welcome, number))
+    for (const subscription of this.subscriptions.values()) this.sendSubscribe(subscription)
+  }
+
+  /** The connection, or the session on it, is gone. */
+  detach(reason: CloseReason): void {
+    if (this.number === 0) return
+    this.host.unregister(this.number)
+    this.number = 0
+    this.publisher.disconnected(reason)
+  }
+
+  /** The hub closed the session, `subscription` being the cause unless it is 0. */
+  closedByHub({ reason, subscription }: FrameOf<"Closed">): void {
+    this.detach(reason)
+    const slow = reason === "slow-consumer" ? this.subscriptions.get(subscription) : undefined
+    const error = new PolestarError({ reason: new Disconnected({ closeReason: reason, message: "" }) })
+    if (slow !== undefined) {
+      this.subscriptions.delete(subscription)
+      slow.finish(Exit.fail(error))
+      this.attach()
+    } else if (mayReconnect(reason)) this.attachLater()
+    else this.end(error)
+  }
+
+  /** Fails everything, now and from now on. */
+  end(error: PolestarError): void {
+    if (this.ended !== undefined) return
+    this.ended = error
+    this.publisher.end(error)
+    for (const subscription of this.subscriptions.values()) subscription.finish(Exit.fail(error))
+    this.subscriptions.clear()
+    this.settle(Exit.fail(error))
+  }
+
+  /** Takes leave of the hub; what waits to be sent fails with `error`. */
+  close(error: PolestarError): void {
+    for (const subscription of this.subscriptions.values()) subscription.finish(Exit.fail(Cause.Done()))
+    this.subscriptions.clear()
+    this.end(error)
+    if (this.number === 0) return
+    const request = this.host.requests.add("close a session", ignore)
+    this.host.connection?.send({ _tag: "Close", session: this.number, request })
+    this.host.unregister(this.number)
+    this.number = 0
+  }
+
+  subscribe(
+    options: SubscribeOptions,
+    settled: (exit: Exit.Exit<void, PolestarError | Cause.Done>) => void
+  ): InboundSubscription {
+    this.lastSubscription++
+    const subscription = new InboundSubscription(
+      this.lastSubscription,
+      options,
+      this.host.limits,
+      { grant: (id, credit) => this.grant(id, credit), wakeLater: this.host.wakeLater },
+      this.host.counters
+    )
+    subscription.settled = settled
+    if (this.ended !== undefined) subscription.finish(Exit.fail(this.ended))
+    else {
+      this.subscriptions.set(subscription.id, subscription)
+      this.sendSubscribe(subscription)
+    }
+    return subscription
+  }
+
+  unsubscribe(subscription: InboundSubscription, exit: Exit.Exit<never, PolestarError | Cause.Done>): void {
+    if (this.subscriptions.delete(subscription.id) && this.number !== 0) {
+      const request = this.host.requests.add("unsubscribe", ignore)
+      const { id } = subscription
+      this.host.connection?.send({ _tag: "Unsubscribe", session: this.number, request, subscription: id })
+    }
+    subscription.finish(exit)
+  }
+
+  notice(frame: FrameOf<"Dropped"> | FrameOf<"Gap"> | FrameOf<"Recovered">): void {
+    const subscription = this.subscriptions.get(frame.subscription)
+    if (subscription === undefined || subscription.notice(frame)) return
+    const message = "the reader is too far behind"
+    const reason = new Disconnected({ closeReason: "slow-consumer", message })
+    this.unsubscribe(subscription, Exit.fail(new PolestarError({ reason })))
+  }
+
+  private settle(exit: Exit.Exit<void, PolestarError>): void {
+    const settled = this.settled
+    this.settled = undefined
+    settled?.(exit)
+  }
+
+  private linkTo(connection: ClientConnection, limits: FrameOf<"Welcome">, session: number): OutboundLink {
+    const source = { write: () => this.publisher.writeTo(link) }
+    const link: OutboundLink = {
+      session,
+      maxFrame: limits.maxFrame,
+      maxMessage: limits.maxMessage,
+      isBlocked: () => connection.isBlocked,
+      sendBytes: (bytes) => connection.sendBytes(bytes),
+      requestTurn: () => connection.requestTurn(source)
+    }
+    return link
+  }
+
+  private opened(number: number, answer: Answer): void {
+    if (number !== this.number) return
+    if (answer._tag === "Opened") {
+      this.isConfirmed = true
+      this.settle(Exit.void)
+    } else if (answer._tag === "PolestarError") this.notOpened(answer)
+    else this.misanswered()
+  }
+
+  private notOpened(error: PolestarError): void {
+    const isPassing = this.isPassing(error, this.isConfirmed)
+    if (isPassing && error.reason._tag !== "Rejected") return
+    // What was sent after OPEN is refused as well: it is sent again with the next one.
+    this.detach("connection-lost")
+    if (isPassing) this.attachLater()
+    else this.end(error)
+  }
+
+  private sendSubscribe(subscription: InboundSubscription): void {
+    const { connection, requests } = this.host
+    const number = this.number
+    if (number === 0 || connection?.welcome === undefined) return
+    const { id, options, pattern } = subscription
+    const credit = subscription.firstCredit()
+    connection.send({
+      _tag: "Subscribe",
+      session: number,
+      request: requests.add("subscribe", (answer) => this.subscribed(number, subscription, answer)),
+      subscription: id,
+      pattern,
+      overflow: options.overflow,
+      echo: options.echo,
+      creditMessages: credit.messages,
+      creditBytes: credit.bytes,
+      start: subscription.startFrom(connection.welcome.maxFrame - subscribeBytes)
+    })
+  }
+
+  private subscribed(number: number, subscription: InboundSubscription, answer: Answer): void {
+    if (number !== this.number || subscription.hasEnded) return
+    if (answer._tag === "Subscribed") subscription.subscribed(answer)
+    else if (answer._tag === "PolestarError") this.notSubscribed(number, subscription, answer)
+    else this.misanswered()
+  }
+
+  private notSubscribed(number: number, subscription: InboundSubscription, error: PolestarError): void {
+    if (!this.isPassing(error, subscription.isConfirmed)) this.unsubscribe(subscription, Exit.fail(error))
+    else if (error.reason._tag === "Rejected") {
+      this.host.limits.timers.after(reopenDelay, () => {
+        if (number === this.number && !subscription.hasEnded) this.sendSubscribe(subscription)
+      })
+    }
+  }
+
+  /**
+   * Whether an error is no reason to give up. The connection's end is none, it brings another connection. To
+   * what the hub has confirmed before, neither is a late answer, nor a refusal that may pass.
+   */
+  private isPassing({ reason }: PolestarError, isConfirmed: boolean): boolean {
+    if (reason._tag === "ConnectionLost") return true
+    return (
+      isConfirmed && (reason._tag === "Timeout" || (reason._tag === "Rejected" && isTransient(reason.code)))
+    )
+  }
+
+  private attachLater(): void {
+    this.host.limits.timers.after(reopenDelay, () => this.attach())
+  }
+
+  private grant(subscription: number, { bytes, messages }: Credit): void {
+    if (this.number === 0) return
+    this.host.connection?.send({ _tag: "Credit", session: this.number, subscription, messages, bytes })
+  }
+
+  private misanswered(): void {
+    this.host.connection?.fail("protocol-error", "an answer that does not fit its question")
+  }
+}
+
+const ignore = (): void => {}
+
+/** Waits until nothing waits to be sent, at most for `limit`. */
+export const drain = (session: SessionEngine, limit: Duration.Duration): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => session.publisher.whenIdle(() => resume(Effect.void))).pipe(
+    Effect.interruptible,
+    Effect.timeoutOption(limit),
+    Effect.asVoid
+  )

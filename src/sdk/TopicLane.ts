@@ -1,0 +1,129 @@
+/**
+ * What one session has to publish to one topic, in order: batches that the hub refused for a passing reason and
+ * that go first, then calls whose messages are not in frames yet.
+ */
+import { type ByteWriter, encodeText } from "../protocol/Bytes.ts"
+import { encodeRecord, type Message } from "../protocol/Message.ts"
+import { beginPublish, endPublish, maxRecordsPerFrame } from "../protocol/Publish.ts"
+import type { OutboundFrame, Share } from "./OutboundFrames.ts"
+import type { PolestarError } from "./PolestarError.ts"
+import { CallQueue, invalid, type PublishCall, recordBytes } from "./PublishCall.ts"
+
+/** A frame is closed when it is as long as this; one message may be longer. */
+export const frameBytes = 65_536
+
+export interface FrameLimits {
+  /** Bytes after the length field, and bytes of a payload: WELCOME's. */
+  readonly maxFrame: number
+  readonly maxMessage: number
+}
+
+/** What a lane tells its publisher while it builds a frame. */
+export interface LaneEvents {
+  /** Messages left the queue: they are in a frame, or their call failed. */
+  readonly dequeued: (messages: number, bytes: number) => void
+  readonly invalid: (call: PublishCall, error: PolestarError) => void
+}
+
+export class TopicLane {
+  readonly topic: string
+  readonly waiting = new CallQueue()
+  /** Frames that were refused, by sequence, waiting for `isResting` to end. */
+  readonly refused: Array<OutboundFrame> = []
+  isResting = false
+  /** Whether it is in the list of lanes that have something to send. */
+  isListed = false
+  /** Frames in flight or to be sent again. */
+  frames = 0
+  private readonly bytes: Uint8Array
+
+  constructor(topic: string) {
+    this.topic = topic
+    this.bytes = encodeText(topic)
+  }
+
+  get isEmpty(): boolean {
+    return this.refused.length === 0 && this.waiting.peek() === undefined
+  }
+
+  /**
+   * Appends one frame with as many of the waiting messages as belong together and fit, and answers whose they are.
+   * Answers `undefined` if there were none that can be sent.
+   */
+  build(
+    writer: ByteWriter,
+    session: number,
+    sequence: number,
+    limits: FrameLimits,
+    events: LaneEvents
+  ): { readonly shares: ReadonlyArray<Share>; readonly count: number } | undefined {
+    const attributes = this.waiting.peek()?.attributes
+    if (attributes === undefined) return undefined
+    const start = beginPublish(writer, { session, sequence, topic: this.bytes, receipt: true, ...attributes })
+    const fullAt = start + Math.min(frameBytes, limits.maxFrame)
+    const shares: Array<Share> = []
+    let count = 0
+    while (count < maxRecordsPerFrame && writer.at < fullAt) {
+      const call = this.waiting.peek()
+      if (call === undefined || !isSame(call.attributes, attributes)) break
+      const added = this.fill(writer, start, fullAt, call, count, limits, events)
+      if (added > 0) shares.push({ call, first: call.framed - added, count: added })
+      count += added
+      if (call.isDone) continue
+      if (call.left > 0) break
+      this.waiting.shift()
+    }
+    if (count === 0) {
+      writer.at = start
+      return undefined
+    }
+    endPublish(writer, start, count)
+    return { shares, count }
+  }
+
+  /** Appends messages of one call while they fit; answers how many. */
+  private fill(
+    writer: ByteWriter,
+    start: number,
+    fullAt: number,
+    call: PublishCall,
+    before: number,
+    limits: FrameLimits,
+    events: LaneEvents
+  ): number {
+    const room = Math.min(call.left, maxRecordsPerFrame - before)
+    let bytes = 0
+    let added = 0
+    while (added < room) {
+      const message = call.messages[call.framed]!
+      const at = writer.at
+      const error = fault(encodeRecord(writer, message), message, limits)
+      const isFirst = before + added === 0
+      if (error === undefined && writer.at > fullAt && !isFirst) {
+        writer.at = at
+        break
+      }
+      if (error !== undefined || writer.at - start - 4 > limits.maxFrame) {
+        writer.at = at
+        events.invalid(call, invalid(error ?? "a message is longer than the hub's largest frame"))
+        break
+      }
+      const size = recordBytes(message)
+      bytes += size
+      call.bytes -= size
+      call.framed++
+      added++
+    }
+    events.dequeued(added, bytes)
+    return added
+  }
+}
+
+const fault = (error: string | undefined, message: Message, limits: FrameLimits): string | undefined => {
+  if (error !== undefined) return `a message cannot be sent: ${error}`
+  if (message.payload.length <= limits.maxMessage) return undefined
+  return `a payload is longer than the hub takes: ${message.payload.length} of ${limits.maxMessage} bytes`
+}
+
+const isSame = (a: PublishCall["attributes"], b: PublishCall["attributes"]): boolean =>
+  a === b || (a.priority === b.priority && a.ttl === b.ttl && a.deliverAt === b.deliverAt)
