@@ -8,7 +8,7 @@ import { Console, Effect, Fiber, Schema, Stream } from "effect"
 import { Polestar, Topic } from "../src/index.ts"
 
 const Temperature = Topic.make("weather.temperature.{city}", Schema.Struct({ celsius: Schema.Number }))
-const Everything = Topic.dynamic("weather.*.london", Schema.Unknown)
+const Everything = Topic.dynamic("weather.*.london")
 const Humidity = Topic.make("weather.humidity.{city}", Schema.Struct({ percent: Schema.Number }))
 
 const program = Effect.gen(function* () {

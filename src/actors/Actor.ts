@@ -35,7 +35,8 @@ export abstract class Actor<M, E = never> {
   protected readonly system: ActorSystem
   private readonly limits: MailboxLimits
   private readonly mailbox = new Deque<M>()
-  private readonly waiting = new Deque<Waiting<M>>()
+  /** Who waits for room in the mailbox, in order. */
+  private waiting: Set<Waiting<M>> | undefined
   private idleListeners: Array<() => void> = []
   private busy = false
 
@@ -71,7 +72,7 @@ export abstract class Actor<M, E = never> {
       else this.suspend(Effect.void)
       return true
     }
-    if (this.waiting.length > 0 || !this.hasRoom(message)) return false
+    if ((this.waiting !== undefined && this.waiting.size > 0) || !this.hasRoom(message)) return false
     this.enqueue(message)
     if (!this.busy) {
       this.busy = true
@@ -80,20 +81,16 @@ export abstract class Actor<M, E = never> {
     return true
   }
 
-  /** Waits until the message is handled or in the mailbox. */
+  /** Waits until the message is handled or in the mailbox. Who gives up waiting has told nothing. */
   tell(message: M): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.tellUnsafe(message)) return Effect.void
       return Effect.callback<void>((resume) => {
-        let active = true
-        this.waiting.push({
-          message,
-          admitted: () => {
-            if (active) resume(Effect.void)
-          }
-        })
+        const waiting: Waiting<M> = { message, admitted: () => resume(Effect.void) }
+        this.waiting ??= new Set()
+        this.waiting.add(waiting)
         return Effect.sync(() => {
-          active = false
+          this.waiting?.delete(waiting)
         })
       })
     })
@@ -170,9 +167,10 @@ export abstract class Actor<M, E = never> {
   }
 
   private admit(): void {
-    for (let next = this.waiting.at(0); next !== undefined; next = this.waiting.at(0)) {
+    if (this.waiting === undefined) return
+    for (const next of this.waiting) {
       if (!this.hasRoom(next.message)) return
-      this.waiting.shift()
+      this.waiting.delete(next)
       this.enqueue(next.message)
       next.admitted()
     }

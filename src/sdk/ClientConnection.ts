@@ -33,8 +33,6 @@ export interface ConnectionListener {
   readonly frame: (frame: Frame) => boolean
   /** Answers `false` if what it holds is not messages. */
   readonly deliver: (deliver: Deliver) => boolean
-  /** All that came in one chunk has been passed on. */
-  readonly chunkEnded: () => void
   readonly ended: (end: ConnectionEnd) => void
 }
 
@@ -189,13 +187,12 @@ export class ClientConnection {
     const held = this.reader.pending
     this.reader.push(chunk)
     if (this.welcome === undefined && !this.receivedHello(chunk, held)) return
-    const { listener, reader } = this
+    const { reader } = this
     while (this.end === undefined && reader.next()) {
       if (this.isUnderstood(reader)) continue
       this.fail("protocol-error", `an unexpected or malformed frame, operation ${reader.op}`)
     }
     if (reader.error !== undefined) this.failFraming(reader)
-    listener.chunkEnded()
   }
 
   /** Reads the first frame; answers whether it was WELCOME, and then the reader goes on behind it. */

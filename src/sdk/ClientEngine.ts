@@ -111,7 +111,9 @@ export class ClientEngine implements SessionHost {
     this.byNumber.delete(number)
   }
 
+  /** Once for all that comes in this turn, so that readers get it together. */
   wakeLater(subscription: InboundSubscription): void {
+    if (this.toWake.size === 0) queueMicrotask(() => this.wake())
     this.toWake.add(subscription)
   }
 
@@ -154,9 +156,7 @@ export class ClientEngine implements SessionHost {
     return topic !== undefined && subscription.deliver(topic, deliver, this.run.urgent)
   }
 
-  /** Gives readers what has come for them. */
-  wake(): void {
-    if (this.toWake.size === 0) return
+  private wake(): void {
     const subscriptions = this.toWake
     this.toWake = new Set()
     for (const subscription of subscriptions) subscription.wake()

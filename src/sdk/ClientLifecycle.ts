@@ -115,7 +115,6 @@ const converse = Effect.fnUntraced(function* (
     welcomed: () => Deferred.doneUnsafe(welcomed, Effect.void),
     frame: (frame) => engine.frame(frame),
     deliver: (deliver) => engine.deliver(deliver),
-    chunkEnded: () => engine.wake(),
     ended: (end) => {
       if (engine.connection === connection) engine.detach(end)
       Deferred.doneUnsafe(ended, Effect.succeed(end))

@@ -33,7 +33,7 @@ export interface Credit {
 export interface SubscriptionLink {
   /** Nothing is sent while there is no connection. */
   readonly grant: (subscription: number, credit: Credit) => void
-  /** Has `wake` called when all that has come in has been passed on. */
+  /** Has `wake` called at the end of the turn. */
   readonly wakeLater: (subscription: InboundSubscription) => void
 }
 

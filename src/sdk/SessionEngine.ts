@@ -120,7 +120,7 @@ export class SessionEngine {
       this.lastSubscription,
       options,
       this.host.limits,
-      { grant: (id, credit) => this.grant(id, credit), wakeLater: this.host.wakeLater },
+      { grant: (id, credit) => this.grant(id, credit), wakeLater: (woken) => this.host.wakeLater(woken) },
       this.host.counters
     )
     subscription.settled = settled

@@ -42,7 +42,11 @@ const tracesLayer = (traces: TelemetryOptions["traces"], resource: ServiceResour
     const context = yield* Effect.context<never>()
     const run = Effect.runPromiseWith(context)
     const collector = new URL(traces.url).host
-    const exporter = reporting(new OTLPTraceExporter({ url: traces.url }), collector, run)
+    const exporter = reporting(
+      new OTLPTraceExporter({ url: traces.url, timeoutMillis: traces.timeout }),
+      collector,
+      run
+    )
     return {
       resource,
       shutdownTimeout,

@@ -13,7 +13,14 @@ export interface TraceSampling {
 
 export interface TelemetryOptions {
   readonly serviceName: string
-  readonly traces: { readonly url: string; readonly sampling: TraceSampling } | undefined
+  readonly traces:
+    | {
+        readonly url: string
+        readonly sampling: TraceSampling
+        /** Milliseconds for which sending one batch of spans is tried. */
+        readonly timeout: number
+      }
+    | undefined
   readonly metrics:
     | {
         readonly url: string
@@ -30,6 +37,8 @@ const defaultServiceName = "polestar"
 /** Milliseconds. */
 const defaultInterval = 60_000
 const shortestInterval = 1_000
+/** Less than OpenTelemetry's 10 s, since a program that ends while its collector is down would linger for as long. */
+const defaultTimeout = 3_000
 
 /** `sampleRatio` is the share of new traces that are kept where `OTEL_TRACES_SAMPLER` does not say otherwise. */
 export const telemetryOptions = (env: Variables, sampleRatio: number): TelemetryOptions => {
@@ -46,16 +55,36 @@ export const telemetryOptions = (env: Variables, sampleRatio: number): Telemetry
     warnings.push(`${name}: found "${found}", which is ignored; allowed: ${allowed}`)
   }
   const context: Reading = { given, warn }
+  const timeoutName =
+    given("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT") === undefined
+      ? "OTEL_EXPORTER_OTLP_TIMEOUT"
+      : "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"
   const traces = endpointOf(context, "TRACES")
   const metrics = endpointOf(context, "METRICS")
   if (traces !== undefined || metrics !== undefined) checkProtocol(context)
   return {
     serviceName,
-    traces: traces === undefined ? undefined : { url: traces, sampling: samplingOf(context, sampleRatio) },
+    traces:
+      traces === undefined
+        ? undefined
+        : {
+            url: traces,
+            sampling: samplingOf(context, sampleRatio),
+            timeout: millisecondsOf(context, timeoutName, 1, defaultTimeout)
+          },
     metrics:
       metrics === undefined
         ? undefined
-        : { url: metrics, headers: headersOf(context), interval: intervalOf(context) },
+        : {
+            url: metrics,
+            headers: headersOf(context),
+            interval: millisecondsOf(
+              context,
+              "OTEL_METRIC_EXPORT_INTERVAL",
+              shortestInterval,
+              defaultInterval
+            )
+          },
     warnings
   }
 }
@@ -127,13 +156,13 @@ const samplingOf = ({ given, warn }: Reading, sampleRatio: number): TraceSamplin
   }
 }
 
-const intervalOf = ({ given, warn }: Reading): number => {
-  const text = given("OTEL_METRIC_EXPORT_INTERVAL")
-  if (text === undefined) return defaultInterval
-  const interval = Number(text)
-  if (interval >= shortestInterval && Number.isFinite(interval)) return interval
-  warn("OTEL_METRIC_EXPORT_INTERVAL", text, `milliseconds, at least ${shortestInterval}`)
-  return defaultInterval
+const millisecondsOf = ({ given, warn }: Reading, name: string, least: number, otherwise: number): number => {
+  const text = given(name)
+  if (text === undefined) return otherwise
+  const milliseconds = Number(text)
+  if (milliseconds >= least && milliseconds <= 2_147_483_647) return milliseconds
+  warn(name, text, `milliseconds, at least ${least}`)
+  return otherwise
 }
 
 const headersOf = ({ given }: Reading): Readonly<Record<string, string>> => ({

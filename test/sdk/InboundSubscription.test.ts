@@ -15,26 +15,27 @@ const options: SubscribeOptions = {
 }
 
 /** What arrived, short: `topic@offset:payload` for messages. */
-const describeAll = (items: ReadonlyArray<Inbound>): ReadonlyArray<string> =>
-  items.flatMap((item) => {
-    switch (item._tag) {
-      case "Messages": {
-        const { batch, topic } = item
-        const texts: Array<string> = []
-        const isWhole = forEachMessage(batch.bytes, batch.start, batch.end, batch.skip, batch.count, (m, i) =>
-          texts.push(`${topic}@${batch.offset + i}:${textOf(m.payload)}`)
-        )
-        assert.isTrue(isWhole)
-        return texts
-      }
-      case "Dropped":
-        return [`dropped ${item.count} of ${item.topic} ${item.from.offset}-${item.to.offset}`]
-      case "Gap":
-        return [`gap ${item.topic} ${item.from.epoch}:${item.from.offset}-${item.to.epoch}:${item.to.offset}`]
-      case "Recovered":
-        return [`recovered ${item.messages}`]
+const describeOne = (item: Inbound): ReadonlyArray<string> => {
+  switch (item._tag) {
+    case "Messages": {
+      const { batch, topic } = item
+      const texts: Array<string> = []
+      const isWhole = forEachMessage(batch.bytes, batch.start, batch.end, batch.skip, batch.count, (m, i) =>
+        texts.push(`${topic}@${batch.offset + i}:${textOf(m.payload)}`)
+      )
+      assert.isTrue(isWhole)
+      return texts
     }
-  })
+    case "Dropped":
+      return [`dropped ${item.count} of ${item.topic} ${item.from.offset}-${item.to.offset}`]
+    case "Gap":
+      return [`gap ${item.topic} ${item.from.epoch}:${item.from.offset}-${item.to.epoch}:${item.to.offset}`]
+    case "Recovered":
+      return [`recovered ${item.messages}`]
+  }
+}
+
+const describeAll = (items: ReadonlyArray<Inbound>): ReadonlyArray<string> => items.flatMap(describeOne)
 
 const reconnect = Effect.gen(function* () {
   yield* settle

@@ -335,7 +335,7 @@ describe("publisher", () => {
         assert.isUndefined(resultOf(publish))
         hub.last.cut()
         yield* settle
-        yield* TestClock.adjust("10 seconds")
+        yield* TestClock.adjust("1 second")
         yield* settle
       }
       assert.deepInclude(reasonOf(publish), { _tag: "ConnectionLost", closeReason: "connection-lost" })

@@ -71,6 +71,7 @@ describe("telemetry options", () => {
       "OTEL_TRACES_SAMPLER_ARG",
       { ...endpoint, OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "2" }
     ],
+    ["OTEL_EXPORTER_OTLP_TIMEOUT", { ...endpoint, OTEL_EXPORTER_OTLP_TIMEOUT: "-1" }],
     ["OTEL_METRIC_EXPORT_INTERVAL", { ...endpoint, OTEL_METRIC_EXPORT_INTERVAL: "soon" }]
   ])("telemetry options - a %s that cannot be used is a warning that names it", (name, env) => {
     const { warnings } = of(env)

@@ -1,0 +1,4 @@
+import { Polestar } from "../../src/index.ts"
+import { sdkContract } from "../contracts/SdkContract.ts"
+
+sdkContract("embedded", Polestar.layerEmbedded())
