@@ -13,9 +13,9 @@
 import { type Cause, Context, Exit, Option, References, Tracer } from "effect"
 import type { Batch } from "../protocol/Batch.ts"
 import { RecordFlags } from "../protocol/Message.ts"
+import { sampledTraces } from "../protocol/TraceparentScan.ts"
 import type { Counters } from "../services/Counters.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
-import { sampledTraces } from "./TraceparentScan.ts"
 
 /** Spans that are made in a second of the clock; beyond them batches go untraced, and are counted. */
 export const spansPerSecond = 2000
@@ -41,7 +41,7 @@ export class BatchTracer {
 
   /** Begins the span of a topic passing a batch on; call what it answers, if anything, when all have it. */
   route(batch: Batch, subscribers: number): EndSpan | undefined {
-    const span = this.begin("polestar.route", batch, tracesOf(batch), batch.receivedAt)
+    const span = this.begin("polestar.route", batch, this.tracesOf(batch), batch.receivedAt)
     if (span === undefined) return undefined
     this.routes.set(batch, Tracer.externalSpan({ traceId: span.traceId, spanId: span.spanId, sampled: true }))
     span.attribute("polestar.subscribers", subscribers)
@@ -51,7 +51,7 @@ export class BatchTracer {
   /** Begins the span of writing a batch to one subscriber; call what it answers, if anything, when it is written. */
   deliver(batch: Batch, session: string): EndSpan | undefined {
     const route = this.routes.get(batch)
-    const traces = route === undefined ? tracesOf(batch) : [route]
+    const traces = route === undefined ? this.tracesOf(batch) : [route]
     const span = this.begin("polestar.deliver", batch, traces, this.system.readFine())
     if (span === undefined) return undefined
     span.attribute("polestar.session", session)
@@ -60,7 +60,7 @@ export class BatchTracer {
 
   /** Makes the span of a topic that could not take a batch. */
   failed(batch: Batch, cause: Cause.Cause<unknown>): void {
-    const span = this.begin("polestar.route", batch, tracesOf(batch), batch.receivedAt)
+    const span = this.begin("polestar.route", batch, this.tracesOf(batch), batch.receivedAt)
     if (span !== undefined) this.ending(span, Exit.failCause(cause))()
   }
 
@@ -94,26 +94,33 @@ export class BatchTracer {
     return () => span.end(nanosOf(this.system.readFine()), exit)
   }
 
+  /** Only whether there is one, where no span may be made of it. */
+  private tracesOf(batch: Batch): ReadonlyArray<Tracer.ExternalSpan> {
+    return tracesIn(batch, this.isSpent() ? 1 : tracesPerBatch)
+  }
+
   private isAllowed(): boolean {
+    const isSpent = this.isSpent()
+    if (isSpent) this.counters.spansSkipped++
+    else this.made++
+    return !isSpent
+  }
+
+  private isSpent(): boolean {
     const second = Math.floor(this.system.now() / 1000)
     if (second !== this.second) {
       this.second = second
       this.made = 0
     }
-    if (this.made < spansPerSecond) {
-      this.made++
-      return true
-    }
-    this.counters.spansSkipped++
-    return false
+    return this.made >= spansPerSecond
   }
 }
 
 const noTraces: ReadonlyArray<Tracer.ExternalSpan> = []
 
-const tracesOf = (batch: Batch): ReadonlyArray<Tracer.ExternalSpan> => {
+const tracesIn = (batch: Batch, limit: number): ReadonlyArray<Tracer.ExternalSpan> => {
   if ((batch.records & RecordFlags.headers) === 0) return noTraces
-  const traces = sampledTraces(batch.bytes, batch.start, batch.end, tracesPerBatch)
+  const traces = sampledTraces(batch, limit)
   return traces.length === 0 ? noTraces : traces.map((trace) => Tracer.externalSpan(trace))
 }
 

@@ -16,7 +16,7 @@ import {
   type Redacted,
   type Schedule,
   Scope,
-  type Stream,
+  Stream,
   SubscriptionRef
 } from "effect"
 import { RateLimiter } from "effect/persistence"
@@ -95,7 +95,7 @@ export interface Client {
   /** Asks the hub; `body` and the answer are JSON values. */
   readonly request: (method: string, body: unknown) => Effect.Effect<unknown, PolestarError>
   readonly state: Effect.Effect<ConnectionState>
-  /** The state now, and every change. */
+  /** The state now, and every change; ends with `Closed`. */
   readonly states: Stream.Stream<ConnectionState>
   readonly metrics: Effect.Effect<ClientMetrics>
   /** For the layer that decodes: adds to `metrics.undecodable`. */
@@ -209,7 +209,7 @@ export const make = Effect.fnUntraced(function* (
     openSession: (session) => openSession(engine, rateLimit, session),
     request: (method, body) => request(engine, method, body),
     state: SubscriptionRef.get(self.state),
-    states: SubscriptionRef.changes(self.state),
+    states: Stream.takeUntil(SubscriptionRef.changes(self.state), ({ _tag }) => _tag === "Closed"),
     metrics: Effect.sync(() => engine.metrics),
     countUndecodable: (messages) => {
       engine.counters.undecodable += messages

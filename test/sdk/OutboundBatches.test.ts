@@ -230,7 +230,7 @@ describe("publisher", () => {
         for (const sequence of [5, 7, 8]) {
           refuse(sequence, sequence)
           yield* settle
-          yield* TestClock.adjust("1 second")
+          yield* TestClock.adjust("500 millis")
           yield* settle
         }
         assert.deepInclude(reasonOf(second), { _tag: "Rejected", code: "queue-full" })

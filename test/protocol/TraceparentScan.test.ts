@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { sampledTraces } from "../../src/actors/TraceparentScan.ts"
 import { ByteWriter, encodeText } from "../../src/protocol/Bytes.ts"
 import type { Message } from "../../src/protocol/Message.ts"
 import { encodePublish, forEachMessage } from "../../src/protocol/Publish.ts"
 import { formatTraceparent, parseTraceparent } from "../../src/protocol/Traceparent.ts"
+import { sampledTraces } from "../../src/protocol/TraceparentScan.ts"
 
 const encode = (messages: ReadonlyArray<Message>): Uint8Array => {
   const writer = new ByteWriter()

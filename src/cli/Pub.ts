@@ -1,0 +1,205 @@
+/** `polestar pub`: publishes what is given or read from standard input, and prints the receipts. */
+import { Array as Arr, Effect, Option, Predicate, Stdio, Stream } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { encodeText } from "../protocol/Bytes.ts"
+import type { Receipt } from "../sdk/Client.ts"
+import { decodePublisherSettings } from "../sdk/ClientSettings.ts"
+import { Polestar } from "../sdk/Polestar.ts"
+import type { PublishOptions } from "../sdk/Publishing.ts"
+import { publisherOptions } from "../sdk/TcpSettings.ts"
+import * as Topic from "../sdk/Topic.ts"
+import * as Telemetry from "../services/Telemetry.ts"
+import { configFlag, readClientConfig } from "./ClientConfig.ts"
+import { UsageError } from "./ExitCode.ts"
+import { Output, type Printed } from "./Output.ts"
+import { codecOf, guessKind, isKind, LineSplitter, type PayloadKind } from "./Payload.ts"
+import { parseDuration } from "./StartAt.ts"
+import { connect, targetFlags } from "./Target.ts"
+
+/** As large as the largest message that any hub takes. */
+const maxPayload = 1_073_741_824
+/** Messages of one payload that are handed to the SDK at once. */
+const batchSize = 1000
+
+const kindFlag = (kind: PayloadKind, description: string) =>
+  Flag.Boolean(kind).pipe(Flag.withDescription(description), Flag.withDefault(false))
+
+const flags = {
+  topic: Argument.String("topic").pipe(Argument.withDescription("Name of the topic")),
+  payload: Argument.String("payload").pipe(
+    Argument.withDescription("The message; - or nothing: all of standard input"),
+    Argument.optional
+  ),
+  lines: Flag.Boolean("lines").pipe(
+    Flag.withDescription("Each line of standard input is a message, published as it comes"),
+    Flag.withDefault(false)
+  ),
+  header: Flag.KeyValuePair("header").pipe(
+    Flag.withAlias("H"),
+    Flag.withDescription("A header of the message; may be given again"),
+    Flag.withDefault({})
+  ),
+  id: Flag.String("id").pipe(
+    Flag.withDescription("Names the message: within two minutes the hub stores it once"),
+    Flag.optional
+  ),
+  key: Flag.String("key").pipe(
+    Flag.withDescription("Messages of one key belong together"),
+    Flag.optional
+  ),
+  priority: Flag.Int("priority").pipe(
+    Flag.withDescription("0 to 9, 9 the most urgent"),
+    Flag.between(0, 9),
+    Flag.optional
+  ),
+  ttl: Flag.String("ttl").pipe(
+    Flag.withMetavar("<duration>"),
+    Flag.withDescription("Not delivered after that, such as 30s; a number is milliseconds"),
+    Flag.optional
+  ),
+  json: kindFlag("json", "The payload is JSON"),
+  text: kindFlag("text", "The payload is text in UTF-8"),
+  binary: kindFlag("binary", "The payload is bytes"),
+  count: Flag.Int("count").pipe(
+    Flag.withDescription("Publishes the message so many times"),
+    Flag.atLeast(1),
+    Flag.withDefault(1)
+  ),
+  config: configFlag("a publisher"),
+  ...targetFlags
+}
+
+type Flags = Command.Command.Config.Infer<typeof flags>
+
+export const pub = Command.make("pub", flags, (given) =>
+  Effect.gen(function* () {
+    const message = yield* messageOf(given)
+    const config = yield* readClientConfig(given.config, decodePublisherSettings)
+    const base = { name: "polestar pub", ...(config === undefined ? {} : publisherOptions(config)) }
+    const publishing = given.lines ? publishLines(given.topic, message) : publishOne(given, message)
+    yield* publishing.pipe(Effect.provide(connect(given, base)), Effect.provide(Telemetry.layer()))
+  }).pipe(Effect.provide(Output.layer))
+).pipe(
+  Command.withDescription(
+    "Publish messages, and print the receipt of each: its topic, epoch:offset and what the receipt is worth. " +
+      "Unless told otherwise, a payload is called JSON if it parses as JSON, else text if it is UTF-8, else binary."
+  ),
+  Command.withShortDescription("Publish messages"),
+  Command.withExamples([
+    { command: `polestar pub weather.london '{"celsius":12}'`, description: "Publish one message" },
+    { command: "tail -f app.log | polestar pub logs.app --lines", description: "Publish lines as they come" }
+  ])
+)
+
+/** What all messages of one run have in common. */
+interface MessageOptions {
+  /** What a payload is called; absent, it is guessed. */
+  readonly kind: PayloadKind | undefined
+  readonly options: PublishOptions
+}
+
+/** Everything that can be wrong with the flags together. */
+const messageOf = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<MessageOptions, UsageError> {
+  const kinds = (["json", "text", "binary"] as const).filter((kind) => given[kind])
+  const usage = (message: string) => new UsageError({ message })
+  if (kinds.length > 1) return yield* usage(`--${kinds.join(", --")}: give one of them`)
+  if (given.lines && Option.isSome(given.payload) && given.payload.value !== "-") {
+    return yield* usage("--lines: reads standard input; give no payload")
+  }
+  if (given.lines && given.count > 1) return yield* usage("--lines and --count: give one of them")
+  if (Option.isSome(given.id) && (given.lines || given.count > 1)) {
+    return yield* usage("--id: names one message; give neither --lines nor --count")
+  }
+  const ttl = Option.map(given.ttl, parseDuration)
+  if (Option.isSome(ttl) && ttl.value === undefined) {
+    return yield* usage('--ttl: allowed: milliseconds, or a duration such as "30s"')
+  }
+  return {
+    kind: kinds[0],
+    options: {
+      headers: Object.keys(given.header).length === 0 ? undefined : given.header,
+      id: Option.getOrUndefined(given.id),
+      key: Option.getOrUndefined(given.key),
+      priority: Option.getOrUndefined(given.priority),
+      ttl: Option.getOrUndefined(ttl)
+    }
+  }
+})
+
+const publishOne = Effect.fnUntraced(function* (given: Flags, message: MessageOptions) {
+  const payload = yield* payloadOf(given.payload)
+  const target = Topic.named<string, Uint8Array>(given.topic, codecOf(yield* kindOf(message, payload)))
+  const star = yield* Polestar
+  if (given.count === 1) return yield* printReceipts([yield* star.publish(target, payload, message.options)])
+  const { id: _, ...options } = message.options
+  for (let left = given.count; left > 0; left -= batchSize) {
+    const batch = Arr.makeBy(Math.min(left, batchSize), () => payload)
+    yield* printReceipts(yield* star.publishAll(target, batch, options))
+  }
+})
+
+/** Lines that come together are published together, in order. */
+const publishLines = Effect.fnUntraced(function* (topic: string, message: MessageOptions) {
+  const { stdin } = yield* Stdio.Stdio
+  const star = yield* Polestar
+  const splitter = new LineSplitter(maxPayload)
+  const { id: _, ...options } = message.options
+  const publish = Effect.fnUntraced(function* (lines: ReadonlyArray<Uint8Array> | undefined) {
+    if (lines === undefined) return yield* tooLarge
+    const named: Array<{ readonly kind: PayloadKind; readonly line: Uint8Array }> = []
+    for (const line of lines) named.push({ kind: yield* kindOf(message, line), line })
+    if (!Arr.isArrayNonEmpty(named)) return
+    for (const run of Arr.groupWith(named, (a, b) => a.kind === b.kind)) {
+      const target = Topic.named<string, Uint8Array>(topic, codecOf(run[0].kind))
+      const payloads = run.map(({ line }) => line)
+      yield* printReceipts(yield* star.publishAll(target, payloads, options))
+    }
+  })
+  yield* Stream.runForEach(stdin, (chunk) => publish(splitter.push(chunk)))
+  yield* publish(splitter.end())
+})
+
+const tooLarge = Effect.fail(
+  new UsageError({ message: `standard input: a message has at most ${maxPayload} bytes` })
+)
+
+const payloadOf = Effect.fnUntraced(function* (argument: Option.Option<string>) {
+  if (Option.isSome(argument) && argument.value !== "-") return encodeText(argument.value)
+  const stdio = yield* Stdio.Stdio
+  if (Option.isNone(argument) && (yield* stdio.stdinIsTerminal)) {
+    return yield* new UsageError({ message: "give a payload, or - to type it" })
+  }
+  const chunks: Array<Uint8Array> = []
+  let bytes = 0
+  yield* Stream.runForEach(stdio.stdin, (chunk) => {
+    bytes += chunk.length
+    chunks.push(chunk)
+    return bytes > maxPayload ? tooLarge : Effect.void
+  })
+  return chunks.length === 1 ? chunks[0]! : new Uint8Array(Buffer.concat(chunks))
+})
+
+const kindOf = ({ kind }: MessageOptions, payload: Uint8Array): Effect.Effect<PayloadKind, UsageError> =>
+  kind === undefined
+    ? Effect.succeed(guessKind(payload))
+    : isKind(kind, payload)
+      ? Effect.succeed(kind)
+      : Effect.fail(new UsageError({ message: `--${kind}: the payload is not ${kind}` }))
+
+const printReceipts = Effect.fnUntraced(function* (receipts: ReadonlyArray<Receipt>) {
+  const output = yield* Output
+  for (const receipt of receipts) yield* output.print(receiptLine(receipt))
+})
+
+const receiptLine = ({ durability, duplicate, position, topic }: Receipt): Printed => ({
+  text: (paint) =>
+    [
+      paint("cyan", topic),
+      `${position.epoch}:${position.offset}`,
+      durability,
+      duplicate ? "duplicate" : undefined
+    ]
+      .filter(Predicate.isNotUndefined)
+      .join(" "),
+  json: () => ({ topic, epoch: position.epoch, offset: position.offset, durability, duplicate })
+})
