@@ -30,6 +30,8 @@ export class BatchTracer {
   private readonly counters: Counters
   /** What delivering a batch is a part of, for as long as the batch is somewhere. */
   private readonly routes = new WeakMap<Batch, Tracer.ExternalSpan>()
+  /** The batch that was routed last, if it is in no trace: it is being delivered, so that need not be found out again. */
+  private untraced: Batch | undefined
   private second = 0
   private made = 0
 
@@ -41,7 +43,12 @@ export class BatchTracer {
 
   /** Begins the span of a topic passing a batch on; call what it answers, if anything, when all have it. */
   route(batch: Batch, subscribers: number): EndSpan | undefined {
-    const span = this.begin("polestar.route", batch, this.tracesOf(batch), batch.receivedAt)
+    const traces = this.tracesOf(batch)
+    if (traces.length === 0) {
+      this.untraced = batch
+      return undefined
+    }
+    const span = this.begin("polestar.route", batch, traces, batch.receivedAt)
     if (span === undefined) return undefined
     this.routes.set(batch, Tracer.externalSpan({ traceId: span.traceId, spanId: span.spanId, sampled: true }))
     span.attribute("polestar.subscribers", subscribers)
@@ -50,6 +57,7 @@ export class BatchTracer {
 
   /** Begins the span of writing a batch to one subscriber; call what it answers, if anything, when it is written. */
   deliver(batch: Batch, session: string): EndSpan | undefined {
+    if ((batch.records & RecordFlags.headers) === 0 || batch === this.untraced) return undefined
     const route = this.routes.get(batch)
     const traces = route === undefined ? this.tracesOf(batch) : [route]
     const span = this.begin("polestar.deliver", batch, traces, this.system.readFine())

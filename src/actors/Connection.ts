@@ -69,9 +69,13 @@ export class Connection {
   private backlogListener: (() => void) | undefined
   private openRequests = 0
   private isPaused = false
-  private heard = true
+  /** Chunks that came, and how many had come at the last ping and at the last look at what waits. */
+  private heard = 0
+  private heardAtPing = -1
+  private heardAtCheck = 0
   private missedPings = 0
-  private pendingBefore = 0
+  private pendingAtCheck = 0
+  private takenAtCheck = 0
 
   constructor(
     duplex: Duplex,
@@ -174,27 +178,30 @@ export class Connection {
   /** Sends a PING every interval; a peer from which nothing was heard for `missed` of them is dead. */
   ping(missed: number): Effect.Effect<void> {
     const beat = Effect.sync(() => {
-      this.missedPings = this.heard ? 0 : this.missedPings + 1
-      this.heard = false
+      this.missedPings = this.heard === this.heardAtPing ? this.missedPings + 1 : 0
+      this.heardAtPing = this.heard
       if (this.missedPings >= missed) this.end("ping-timeout")
       else if (this.welcomed) this.writer.control({ _tag: "Ping", token: this.registry.system.now() })
     })
     const interval = this.registry.settings.pingInterval
-    return Effect.asVoid(Effect.repeat(Effect.delay(beat, interval), Schedule.spaced(interval)))
+    return Effect.asVoid(Effect.delay(Effect.repeat(beat, Schedule.spaced(interval)), interval))
   }
 
   /** To be called at intervals: ends a connection whose peer neither took nor sent anything since the last time. */
   checkWriting(): void {
-    const pending = this.writer.pending
-    if (pending > 0 && pending >= this.pendingBefore && this.pendingBefore > 0 && !this.heard) {
+    const { pending, taken } = this.writer
+    const isStill = taken === this.takenAtCheck && this.heard === this.heardAtCheck
+    if (pending > 0 && this.pendingAtCheck > 0 && isStill) {
       this.end("write-timeout")
       this.duplex.destroy()
     }
-    this.pendingBefore = pending
+    this.pendingAtCheck = pending
+    this.takenAtCheck = taken
+    this.heardAtCheck = this.heard
   }
 
   private received(chunk: Uint8Array): void {
-    this.heard = true
+    this.heard++
     if (!Queue.offerUnsafe(this.inbox, chunk)) {
       this.duplex.destroy()
       return

@@ -29,6 +29,7 @@ export class ConnectionWriter implements Outlet, Flushable {
   private isClosed = false
   private toPump = new Set<Subscription>()
   private controlBytes = 0
+  private sent = 0
   private oldest = Number.POSITIVE_INFINITY
   private unflushed = 0
   /** Of deliveries that are not written yet. */
@@ -52,6 +53,11 @@ export class ConnectionWriter implements Outlet, Flushable {
   /** Bytes that the peer has not taken. */
   get pending(): number {
     return this.outbox.bytes + this.duplex.pending()
+  }
+
+  /** Bytes that the peer has taken since the connection began. */
+  get taken(): number {
+    return this.sent - this.duplex.pending()
   }
 
   deliver(session: Session, subscription: Subscription, batch: Batch): void {
@@ -136,6 +142,7 @@ export class ConnectionWriter implements Outlet, Flushable {
 
   private write(): void {
     if (this.outbox.bytes === 0 || this.isClosed) return
+    this.sent += this.outbox.bytes
     const chunks = this.outbox.take()
     if (this.unflushed > 0) {
       this.registry.counters.latency(

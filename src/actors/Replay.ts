@@ -87,7 +87,10 @@ const catchUp = Effect.fnUntraced(function* (
       topic.attach(subscription)
       return
     }
-    for (const batch of yield* log.read(offset, replayBytes)) {
+    const batches = yield* log.read(offset, replayBytes)
+    // A log that has lost what it says it has must not keep this fiber busy for ever.
+    if (batches.length === 0 && offset < log.nextOffset) gap(log.nextOffset)
+    for (const batch of batches) {
       if (batch.offset > offset) gap(batch.offset)
       yield* subscription.deliverWhenRoom(batch)
       offset = batch.offset + batch.count

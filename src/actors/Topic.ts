@@ -13,6 +13,7 @@ import type { MessageLogError, TopicLog } from "../services/MessageLog.ts"
 import { Actor } from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import type { BatchTracer } from "./BatchTracer.ts"
+import { Producers } from "./Producers.ts"
 import type { Subscription } from "./Subscription.ts"
 
 export interface TopicOptions {
@@ -26,15 +27,6 @@ export interface TopicOptions {
   /** Told of a batch that failed; answers how long the topic rests. */
   readonly failed: (topic: Topic, batch: Batch, cause: Cause.Cause<MessageLogError>) => Effect.Effect<void>
 }
-
-interface Produced {
-  sequence: number
-  offset: number
-  at: number
-}
-
-/** Publishers whose last sequence a topic remembers; the one that was quiet longest is forgotten first. */
-const maxProducers = 4096
 
 const beforeOpen: TopicLog = {
   epoch: 0,
@@ -65,7 +57,7 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   lastPublished = 0
   lastActive: number
   private readonly options: TopicOptions
-  private producers: Map<string, Produced> | undefined
+  private producers: Producers | undefined
   /** Whether `subscribers` is being walked, so that who changes it must change a copy. */
   private fanningOut = false
 
@@ -122,6 +114,8 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   }
 
   protected override failed(batch: Batch, cause: Cause.Cause<MessageLogError>): Effect.Effect<void> {
+    this.options.tracer?.failed(batch, cause)
+    this.producers?.refuse(batch)
     return this.options.failed(this, batch, cause)
   }
 
@@ -144,7 +138,10 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
     counters.bytesReceived += batch.end - batch.start
     counters.batchesReceived++
     // Only what wants a receipt is ever sent again.
-    if (batch.wantsReceipt) this.remember(batch)
+    if (batch.wantsReceipt) {
+      this.producers ??= new Producers(this.options.deduplicationWindow)
+      this.producers.remember(batch)
+    }
     const publisher = batch.publisher
     batch.publisher = undefined
     if (publisher !== undefined && batch.wantsReceipt) publisher.receipt(batch, false)
@@ -173,41 +170,12 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
     return Effect.forEach(full, (subscription) => subscription.deliverWhenRoom(batch), { discard: true })
   }
 
-  private remember(batch: Batch): void {
-    const last = batch.offset + batch.count - 1
-    this.producers ??= new Map()
-    const known = this.producers.get(batch.publisherId)
-    if (known !== undefined) {
-      known.sequence = batch.lastSequence
-      known.offset = last
-      known.at = batch.timestamp
-      return
-    }
-    if (this.producers.size >= maxProducers) this.forgetProducers(batch.timestamp)
-    this.producers.set(batch.publisherId, { sequence: batch.lastSequence, offset: last, at: batch.timestamp })
-  }
-
-  private forgetProducers(now: number): void {
-    const producers = this.producers!
-    let quietest: string | undefined
-    let quietestAt = Number.POSITIVE_INFINITY
-    for (const [id, produced] of producers) {
-      if (produced.at < now - this.options.deduplicationWindow) producers.delete(id)
-      else if (produced.at < quietestAt) {
-        quietest = id
-        quietestAt = produced.at
-      }
-    }
-    if (producers.size >= maxProducers && quietest !== undefined) producers.delete(quietest)
-  }
-
   /** Whether this publisher's messages are here already; then it is told so. */
   private isDuplicate(batch: Batch): boolean {
-    const known = this.producers?.get(batch.publisherId)
-    if (known === undefined || batch.lastSequence > known.sequence) return false
-    if (known.at < batch.timestamp - this.options.deduplicationWindow) return false
+    const newest = this.producers?.find(batch)
+    if (newest === undefined) return false
     batch.epoch = this.log.epoch
-    batch.offset = known.offset
+    batch.offset = newest
     this.options.counters.messagesDuplicate += batch.count
     batch.publisher?.receipt(batch, true)
     batch.publisher = undefined
@@ -217,15 +185,12 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   /** Forgets what has expired. Answers whether nothing is left that would be lost by letting go of the topic. */
   sweep(now: number, idleTimeout: number): boolean {
     this.log.expire(now)
-    if (this.producers !== undefined && this.producers.size > 0) {
-      const oldest = now - this.options.deduplicationWindow
-      for (const [id, produced] of this.producers) if (produced.at < oldest) this.producers.delete(id)
-    }
+    this.producers?.expire(now)
     return (
       this.isIdle &&
       now - this.lastActive >= idleTimeout &&
       this.log.messages === 0 &&
-      (this.producers?.size ?? 0) === 0
+      (this.producers?.isEmpty ?? true)
     )
   }
 }

@@ -93,6 +93,9 @@ const clientCode = ({ reason }: PolestarError): number => {
       return ExitCode.unavailable
     case "Disconnected":
       return reason.closeReason === "slow-consumer" ? ExitCode.failed : ExitCode.unavailable
+    // A name, a pattern or an option that was given.
+    case "MessageInvalid":
+      return ExitCode.usage
     default:
       return ExitCode.failed
   }

@@ -109,4 +109,3 @@ export class LineSplitter {
     return line.at(-1) === 13 ? line.subarray(0, -1) : line
   }
 }
-

@@ -11,6 +11,7 @@ import * as Topic from "../sdk/Topic.ts"
 import * as Telemetry from "../services/Telemetry.ts"
 import { configFlag, readClientConfig } from "./ClientConfig.ts"
 import { UsageError } from "./ExitCode.ts"
+import { atLeast, between, present } from "./Flags.ts"
 import { Output, type Printed } from "./Output.ts"
 import { codecOf, guessKind, isKind, LineSplitter, type PayloadKind } from "./Payload.ts"
 import { parseDuration } from "./StartAt.ts"
@@ -21,19 +22,13 @@ const maxPayload = 1_073_741_824
 /** Messages of one payload that are handed to the SDK at once. */
 const batchSize = 1000
 
-const kindFlag = (kind: PayloadKind, description: string) =>
-  Flag.Boolean(kind).pipe(Flag.withDescription(description), Flag.withDefault(false))
-
 const flags = {
   topic: Argument.String("topic").pipe(Argument.withDescription("Name of the topic")),
   payload: Argument.String("payload").pipe(
     Argument.withDescription("The message; - or nothing: all of standard input"),
     Argument.optional
   ),
-  lines: Flag.Boolean("lines").pipe(
-    Flag.withDescription("Each line of standard input is a message, published as it comes"),
-    Flag.withDefault(false)
-  ),
+  lines: present("lines", "Each line of standard input is a message, published as it comes"),
   header: Flag.KeyValuePair("header").pipe(
     Flag.withAlias("H"),
     Flag.withDescription("A header of the message; may be given again"),
@@ -43,26 +38,18 @@ const flags = {
     Flag.withDescription("Names the message: within two minutes the hub stores it once"),
     Flag.optional
   ),
-  key: Flag.String("key").pipe(
-    Flag.withDescription("Messages of one key belong together"),
-    Flag.optional
-  ),
-  priority: Flag.Int("priority").pipe(
-    Flag.withDescription("0 to 9, 9 the most urgent"),
-    Flag.between(0, 9),
-    Flag.optional
-  ),
+  key: Flag.String("key").pipe(Flag.withDescription("Messages of one key belong together"), Flag.optional),
+  priority: between("priority", 0, 9).pipe(Flag.withDescription("0 to 9, 9 the most urgent"), Flag.optional),
   ttl: Flag.String("ttl").pipe(
     Flag.withMetavar("<duration>"),
     Flag.withDescription("Not delivered after that, such as 30s; a number is milliseconds"),
     Flag.optional
   ),
-  json: kindFlag("json", "The payload is JSON"),
-  text: kindFlag("text", "The payload is text in UTF-8"),
-  binary: kindFlag("binary", "The payload is bytes"),
-  count: Flag.Int("count").pipe(
+  json: present("json", "The payload is JSON"),
+  text: present("text", "The payload is text in UTF-8"),
+  binary: present("binary", "The payload is bytes"),
+  count: atLeast("count", 1).pipe(
     Flag.withDescription("Publishes the message so many times"),
-    Flag.atLeast(1),
     Flag.withDefault(1)
   ),
   config: configFlag("a publisher"),

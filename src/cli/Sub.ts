@@ -5,12 +5,14 @@ import { Overflows } from "../protocol/Position.ts"
 import { decodeConsumerSettings } from "../sdk/ClientSettings.ts"
 import type { Delivery, SubscriptionEvent } from "../sdk/Delivery.ts"
 import { Polestar } from "../sdk/Polestar.ts"
+import { reconnectSchedule } from "../sdk/ReconnectSchedule.ts"
 import type { From, SubscribeOptions } from "../sdk/Subscribing.ts"
 import { consumerOptions } from "../sdk/TcpSettings.ts"
 import * as Topic from "../sdk/Topic.ts"
 import * as Telemetry from "../services/Telemetry.ts"
 import { configFlag, readClientConfig } from "./ClientConfig.ts"
 import { UsageError } from "./ExitCode.ts"
+import { atLeast, present } from "./Flags.ts"
 import { Output, type Printed } from "./Output.ts"
 import { codecOf, payloadMembers, payloadText } from "./Payload.ts"
 import { parseStart, startForms } from "./StartAt.ts"
@@ -21,9 +23,8 @@ const flags = {
     Argument.withDescription("A topic; * stands for one segment, a final > for one or more"),
     Argument.optional
   ),
-  last: Flag.Int("last").pipe(
+  last: atLeast("last", 0).pipe(
     Flag.withDescription("Starts with the last so many messages of each topic"),
-    Flag.atLeast(0),
     Flag.optional
   ),
   from: Flag.String("from").pipe(
@@ -31,19 +32,12 @@ const flags = {
     Flag.withDescription(`Starts there: ${startForms}`),
     Flag.optional
   ),
-  count: Flag.Int("count").pipe(
-    Flag.withDescription("Ends after so many messages"),
-    Flag.atLeast(1),
-    Flag.optional
-  ),
+  count: atLeast("count", 1).pipe(Flag.withDescription("Ends after so many messages"), Flag.optional),
   overflow: Flag.Literals("overflow", Overflows).pipe(
     Flag.withDescription("What happens when this command is too slow; wait holds back the publishers"),
     Flag.withDefault("drop-oldest")
   ),
-  echo: Flag.Boolean("echo").pipe(
-    Flag.withDescription("Whether what this client publishes itself comes back"),
-    Flag.withDefault(true)
-  ),
+  noEcho: present("no-echo", "Leaves out what this client publishes itself"),
   config: configFlag("a consumer; its topics are subscribed to"),
   ...targetFlags
 }
@@ -56,11 +50,13 @@ export const sub = Command.make("sub", flags, (given) =>
     const config = yield* readClientConfig(given.config, decodeConsumerSettings)
     const patterns = [...Option.toArray(given.pattern), ...(config?.topics ?? [])]
     if (patterns.length === 0) return yield* new UsageError({ message: "give a pattern, or --config" })
-    const base = { name: "polestar sub", ...(config === undefined ? {} : consumerOptions(config)) }
+    // A follower waits for its hub, for however long.
+    const reconnect = reconnectSchedule
+    const base = { name: "polestar sub", reconnect, ...(config === undefined ? {} : consumerOptions(config)) }
     yield* follow(patterns, Option.getOrUndefined(given.count), {
       from,
       overflow: given.overflow,
-      echo: given.echo
+      echo: !given.noEcho
     }).pipe(Effect.provide(connect(given, base)), Effect.provide(Telemetry.layer()))
   }).pipe(Effect.provide(Output.layer))
 ).pipe(
@@ -90,25 +86,26 @@ const fromOf = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<From
 })
 
 /** Ends after `count` messages, of all patterns together. */
-const follow = Effect.fnUntraced(
-  function* (patterns: ReadonlyArray<string>, count: number | undefined, options: SubscribeOptions) {
-    const output = yield* Output
-    const star = yield* Polestar
-    const subscriptions = yield* Effect.forEach(patterns, (pattern) =>
-      star.open(Topic.named<string, Uint8Array>(pattern, codecOf("binary")), options)
-    )
-    for (const pattern of patterns) yield* output.notice(subscribed(pattern))
-    yield* Effect.forkScoped(tellConnection)
-    const all = Stream.mergeAll(
-      subscriptions.map(({ events }) => events),
-      { concurrency: "unbounded" }
-    )
-    let left = count ?? Number.POSITIVE_INFINITY
-    const wanted = Stream.takeUntil(all, (event) => event._tag === "Message" && --left === 0)
-    yield* Stream.runForEachArray(wanted, printEvents)
-  },
-  Effect.scoped
-)
+const follow = Effect.fnUntraced(function* (
+  patterns: ReadonlyArray<string>,
+  count: number | undefined,
+  options: SubscribeOptions
+) {
+  const output = yield* Output
+  const star = yield* Polestar
+  const subscriptions = yield* Effect.forEach(patterns, (pattern) =>
+    star.open(Topic.named<string, Uint8Array>(pattern, codecOf("binary")), options)
+  )
+  for (const pattern of patterns) yield* output.notice(subscribed(pattern))
+  yield* Effect.forkScoped(tellConnection)
+  const all = Stream.mergeAll(
+    subscriptions.map(({ events }) => events),
+    { concurrency: "unbounded" }
+  )
+  let left = count ?? Number.POSITIVE_INFINITY
+  const wanted = Stream.takeUntil(all, (event) => event._tag === "Message" && --left === 0)
+  yield* Stream.runForEachArray(wanted, printEvents)
+}, Effect.scoped)
 
 /** What came together is written together. */
 const printEvents = Effect.fnUntraced(function* (events: ReadonlyArray<SubscriptionEvent<Uint8Array>>) {
@@ -140,7 +137,10 @@ const noticeOf = (event: SubscriptionEvent<Uint8Array>): Printed | undefined => 
       const { count, from, to, topic } = event
       return {
         text: (paint) =>
-          paint("yellow", `dropped ${count} of ${topic}, from ${from.offset} to before ${to.offset}: too slow`),
+          paint(
+            "yellow",
+            `dropped ${count} of ${topic}, from ${from.offset} to before ${to.offset}: too slow`
+          ),
         json: () => ({ notice: "Dropped", topic, from, to, count })
       }
     }

@@ -2,12 +2,14 @@
  * Which hub a command talks to: flags before the environment before a settings file before defaults. `--host` and
  * `--port` mean the same everywhere: for `hub`, where it listens.
  */
-import { Config, Effect, FileSystem, Layer, Option, Schema } from "effect"
+import { Config, Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { Flag, GlobalFlag } from "effect/cli"
 import { publisherTable } from "../sdk/ClientSettings.ts"
 import { Polestar } from "../sdk/Polestar.ts"
 import { defaultHost, defaultPort, layerTcp, type TcpOptions, type TcpTls } from "../sdk/PolestarTcp.ts"
+import { reconnectSchedule } from "../sdk/ReconnectSchedule.ts"
 import { HubUnavailable, UsageError } from "./ExitCode.ts"
+import { present } from "./Flags.ts"
 
 export const Host = GlobalFlag.Setting("host")({
   flag: Flag.String("host").pipe(
@@ -30,7 +32,7 @@ const file = (name: string, description: string) =>
 
 /** The flags of each command that connects. */
 export const targetFlags = {
-  tls: Flag.Boolean("tls").pipe(Flag.withDescription("Connect by TLS"), Flag.withDefault(false)),
+  tls: present("tls", "Connect by TLS"),
   tlsCa: file("tls-ca", "Certificates that vouch for the hub's (PEM); turns TLS on"),
   tlsCert: file("tls-cert", "This client's certificate (PEM), with --tls-key; turns TLS on"),
   tlsKey: file("tls-key", "Private key of --tls-cert (PEM)")
@@ -43,7 +45,13 @@ export interface TargetFlags {
   readonly tlsKey: Option.Option<string>
 }
 
-/** A client of that hub. `base` is what a settings file says, and the name of the client. */
+/** A quarter of a minute in all: a script is to be told, not to wait for ever. */
+const reconnectBriefly = Schedule.upTo(reconnectSchedule, { times: 8 })
+
+/**
+ * A client of that hub. `base` is what a settings file says, and the name of the client. Unless it says otherwise, a
+ * connection that is lost and cannot be made again soon ends it.
+ */
 export const connect = (
   flags: TargetFlags,
   base: TcpOptions
@@ -58,7 +66,7 @@ export const connect = (
       const host = (yield* given("--host", yield* Host, "POLESTAR_HOST"))?.value ?? base.host ?? defaultHost
       const port = (yield* portOf(yield* Port)) ?? base.port ?? defaultPort
       const address = `${host.includes(":") ? `[${host}]` : host}:${port}`
-      return layerTcp({ ...base, ...tls, host, port }).pipe(
+      return layerTcp({ reconnect: reconnectBriefly, ...base, ...tls, host, port }).pipe(
         Layer.catch((cause) => Layer.effect(Polestar, Effect.fail(new HubUnavailable({ address, cause }))))
       )
     })

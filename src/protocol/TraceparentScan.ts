@@ -29,6 +29,8 @@ const flagsAt = 54
 export const sampledTraces = (run: MessageRun, limit: number): ReadonlyArray<Traceparent> => {
   const { bytes, count, end, skip, start } = run
   const found: Array<Traceparent> = []
+  /** Where they were found. */
+  const known: Array<number> = []
   const header = new PublishHeader()
   let left = skip + count
   for (let frame = start; frame + 4 <= end && left > 0; ) {
@@ -39,7 +41,7 @@ export const sampledTraces = (run: MessageRun, limit: number): ReadonlyArray<Tra
       const next = at + 4 + readU32(bytes, at)
       if (next > frameEnd) return found
       if (left <= count && (bytes[at + 4]! & RecordFlags.headers) !== 0) {
-        add(found, bytes, traceparentAt(bytes, at, next))
+        add(found, known, bytes, traceparentAt(bytes, at, next))
         if (found.length >= limit) return found
       }
       at = next
@@ -77,11 +79,18 @@ const isName = (bytes: Uint8Array, at: number): boolean => {
 /** Whether a lower-case hexadecimal digit is odd. */
 const isOdd = (digit: number): boolean => (digit & 1) === (digit >= 0x61 ? 0 : 1)
 
-const add = (found: Array<Traceparent>, bytes: Uint8Array, value: number): void => {
-  if (value === 0) return
-  const text = String.fromCharCode(...bytes.subarray(value, value + readU16(bytes, value - 2)))
+/** Whether two values name the same trace: that of 32 digits after `00-`. */
+const isSameTrace = (bytes: Uint8Array, one: number, other: number): boolean => {
+  for (let i = 3; i < 35; i++) if (bytes[one + i] !== bytes[other + i]) return false
+  return true
+}
+
+const add = (found: Array<Traceparent>, known: Array<number>, bytes: Uint8Array, value: number): void => {
   // A batch that is published at once is in one trace, so most are known.
-  if (found.some(({ traceId }) => text.startsWith(traceId, 3))) return
+  if (value === 0 || known.some((other) => isSameTrace(bytes, value, other))) return
+  const text = String.fromCharCode(...bytes.subarray(value, value + readU16(bytes, value - 2)))
   const trace = parseTraceparent(text)
-  if (trace?.sampled === true) found.push(trace)
+  if (trace?.sampled !== true) return
+  found.push(trace)
+  known.push(value)
 }

@@ -179,7 +179,11 @@ export class SessionEngine {
 
   private notOpened(error: PolestarError): void {
     const isPassing = this.isPassing(error, this.isConfirmed)
-    if (isPassing && error.reason._tag !== "Rejected") return
+    if (error.reason._tag !== "Rejected") {
+      // Closed, not only given up: the hub may open it yet.
+      if (!isPassing) this.close(error)
+      return
+    }
     // What was sent after OPEN is refused as well: it is sent again with the next one.
     this.detach("connection-lost")
     if (isPassing) this.attachLater()

@@ -1,6 +1,7 @@
 /** Spans of batches, looked at in memory; that they reach a collector is `services/Telemetry.test.ts`. */
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
 import { assert, describe, it } from "@effect/vitest"
+import { SpanStatusCode } from "@opentelemetry/api"
 import {
   InMemorySpanExporter,
   type ReadableSpan,
@@ -12,6 +13,7 @@ import { spansPerSecond } from "../../src/actors/BatchTracer.ts"
 import { Hub } from "../../src/actors/Hub.ts"
 import { Polestar } from "../../src/sdk/Polestar.ts"
 import * as Topic from "../../src/sdk/Topic.ts"
+import { MessageLog, type TopicLog } from "../../src/services/MessageLog.ts"
 import { samplerOf } from "../../src/services/TelemetryExport.ts"
 import { hubWith } from "./TestHub.ts"
 import { parentSpanId, traced, traceIdOf } from "./TracedMessages.ts"
@@ -32,6 +34,24 @@ const inMemory = (sampler?: Sampler) => {
 const idsOf = (span: ReadableSpan) => ({
   trace: span.spanContext().traceId,
   parent: span.parentSpanContext?.spanId
+})
+
+/** A log that opens and takes nothing. */
+const brokenLog = Layer.succeed(MessageLog, {
+  bytes: () => 0,
+  open: (): TopicLog => ({
+    epoch: 1,
+    durability: "accepted",
+    nextOffset: 0,
+    firstOffset: 0,
+    messages: 0,
+    bytes: 0,
+    append: () => Effect.die(new Error("the disk is full")),
+    read: () => Effect.succeed([]),
+    offsetAt: () => Effect.succeed(0),
+    expire: () => {},
+    close: () => {}
+  })
 })
 
 describe("batch tracer", () => {
@@ -123,6 +143,19 @@ describe("batch tracer", () => {
       }).pipe(Effect.provide(Layer.provide(hubWith(), layer)))
     }
   )
+
+  it.effect("batch tracer - a batch that its topic could not take is a failed span of its trace", () => {
+    const { layer, spans } = inMemory()
+    return Effect.gen(function* () {
+      const client = yield* greeted()
+      client.publish("a", [traced(1)])
+      yield* client.next("Rejected")
+      const [span] = spans()
+      assert.isDefined(span)
+      assert.deepStrictEqual(idsOf(span), { trace: traceIdOf(1), parent: parentSpanId })
+      assert.deepStrictEqual(span.status, { code: SpanStatusCode.ERROR, message: "the disk is full" })
+    }).pipe(Effect.provide(Layer.provide(hubWith({}, brokenLog), layer)))
+  })
 
   it.effect(
     "batch tracer - the tracer's sampler is asked, and the parent's decision kept where it says so",

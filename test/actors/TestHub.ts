@@ -1,5 +1,6 @@
 /** The hub with its log in memory, with the settings of a test and otherwise defaults. */
-import { Effect, Layer, Logger } from "effect"
+import { Clock, Effect, Layer, Logger } from "effect"
+import { TestClock } from "effect/testing"
 import { Hub } from "../../src/actors/Hub.ts"
 import type { MessageLog } from "../../src/services/MessageLog.ts"
 import * as MessageLogMemory from "../../src/services/MessageLogMemory.ts"
@@ -17,11 +18,27 @@ export const memoryLog: Layer.Layer<MessageLog, never, Settings> = Layer.unwrap(
   )
 )
 
+/** Lets the time limits of the hub's end pass, where time is the test's, so that no test hangs when it is over. */
+const timePasses = Effect.gen(function* () {
+  if (!("adjust" in (yield* Clock.Clock))) return
+  for (let second = 0; second < 60; second++) {
+    for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+    yield* TestClock.adjust(1000)
+  }
+})
+const endsInTime = Layer.effectDiscard(
+  Effect.andThen(
+    Hub,
+    Effect.addFinalizer(() => Effect.forkDetach(timePasses))
+  )
+)
+
 export const hubWith = (
   input: SettingsInput = {},
   log: Layer.Layer<MessageLog, never, Settings> = memoryLog
 ): Layer.Layer<Hub | Settings> =>
-  Hub.layer.pipe(
+  endsInTime.pipe(
+    Layer.provideMerge(Hub.layer),
     Layer.provide(log),
     Layer.provideMerge(Layer.orDie(Settings.layerWith(input))),
     Layer.provideMerge(Logger.layer([]))

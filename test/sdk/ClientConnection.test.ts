@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Redacted, Schedule, Stream } from "effect"
+import { Effect, Exit, Redacted, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { CloseReason } from "../../src/protocol/CloseReason.ts"
+import { encodeFrame, type Frame } from "../../src/protocol/Frame.ts"
 import { Op } from "../../src/protocol/Op.ts"
 import { type ConnectionState, make } from "../../src/sdk/Client.ts"
 import { connect, message, reasonOf, resultOf, start, valueOf } from "./ClientFixture.ts"
@@ -322,6 +323,50 @@ describe("connection - what a hub may not send", () => {
     )
   }
 
+  it.effect.prop(
+    "connection - changed bytes end the connection or nothing; nothing is thrown",
+    [Schema.Array(Schema.Tuple([Schema.Int, Schema.Int]))],
+    ([changes]) =>
+      Effect.gen(function* () {
+        const { hub, session, client } = yield* connect()
+        yield* session.subscribe({ pattern: "a", start: { _tag: "Now" }, overflow: "wait", echo: true })
+        yield* start(session.publishAll("a", [message("1"), message("2")]))
+        const position = { epoch: 1, offset: 3 }
+        const frames: ReadonlyArray<Frame> = [
+          {
+            _tag: "Rejected",
+            session: 1,
+            firstSequence: 1,
+            lastSequence: 1,
+            code: "queue-full",
+            message: "m"
+          },
+          { _tag: "Gap", session: 1, subscription: 1, topic: "a", from: position, to: position },
+          {
+            _tag: "Dropped",
+            session: 1,
+            subscription: 1,
+            topic: "a",
+            from: position,
+            to: position,
+            count: 1
+          },
+          { _tag: "Closed", session: 1, request: 0, reason: "hub-failed", subscription: 0 }
+        ]
+        for (const bytes of [valid, ...frames.map(encodeFrame)]) {
+          const mutated = bytes.slice()
+          // The length stays, so that what is behind it is read.
+          for (const [at, value] of changes) mutated[4 + (Math.abs(at) % (bytes.length - 4))] = value
+          hub.last.duplex.write([mutated])
+        }
+        yield* settle
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        assert.oneOf((yield* client.state)._tag, ["Connected", "Reconnecting", "Closed"])
+      }),
+    { arbitrary: { runs: 200 } }
+  )
+
   it.effect("connection - far more bytes than it has credit for", () =>
     Effect.gen(function* () {
       const { hub, session } = yield* connect()
@@ -380,7 +425,7 @@ describe("connection - back-pressure", () => {
         )
         assert.lengthOf(hub.last.of("Publish"), 0)
         // The pair holds a mebibyte, and the write that went over it.
-        assert.isBelow(hub.last.duplex.pending(), 1_300_000)
+        assert.isBelow(hub.clientEnd?.pending() ?? Number.POSITIVE_INFINITY, 1_300_000)
         hub.last.duplex.resume()
         yield* settle
         assert.deepStrictEqual(

@@ -136,6 +136,8 @@ export class FakeHub {
   /** Whether there is somebody to connect to. */
   isUp = true
   dials = 0
+  /** The client's end of the newest connection. */
+  clientEnd: Duplex | undefined
   welcome: Omit<FrameOf<"Welcome">, "_tag"> | undefined = {
     version: 1,
     features: 3,
@@ -159,6 +161,7 @@ export class FakeHub {
         return Effect.fail(new PolestarError({ reason: new ConnectFailed({ cause: new Error("refused") }) }))
       }
       const [near, far] = duplexPair()
+      this.clientEnd = near
       this.connections.push(new FakeConnection(far, (connection, frame) => this.answer(connection, frame)))
       return Effect.succeed(near)
     }),

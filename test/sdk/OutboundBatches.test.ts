@@ -238,6 +238,33 @@ describe("publisher", () => {
       })
   )
 
+  it.effect("publisher - what waited for room in flight when its topic was refused waits for the pause", () =>
+    Effect.gen(function* () {
+      const { hub, session } = yield* connect()
+      const topics = ["a", ...Array.from({ length: 255 }, (_, i) => `t${i}`), "a"]
+      for (const [i, topic] of topics.entries()) {
+        yield* Effect.forkScoped(session.publish(topic, message(`${i}`)), { startImmediately: true })
+        if (i === 255) yield* settle
+      }
+      yield* settle
+      assert.lengthOf(hub.last.of("Publish"), 256)
+      const refused = {
+        session: 1,
+        firstSequence: 1,
+        lastSequence: 1,
+        code: "topic-failed",
+        message: ""
+      } as const
+      hub.last.send({ _tag: "Rejected", ...refused })
+      yield* settle
+      assert.lengthOf(hub.last.of("Publish"), 256)
+      hub.last.receipt({ firstSequence: 2 })
+      yield* TestClock.adjust("120 millis")
+      yield* settle
+      assert.deepStrictEqual(payloadsOf(hub).slice(256), [["0"], ["256"]])
+    })
+  )
+
   it.effect("publisher - a lasting refusal fails at once", () =>
     Effect.gen(function* () {
       const { hub, session } = yield* connect()

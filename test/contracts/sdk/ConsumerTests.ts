@@ -4,7 +4,7 @@ import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import type { ConsumeOptions } from "../../../src/sdk/Consuming.ts"
 import { Polestar } from "../../../src/sdk/Polestar.ts"
 import * as Topic from "../../../src/sdk/Topic.ts"
-import { ownPrefix, range, type Tests, take } from "./Kit.ts"
+import { ownPrefix, range, silently, type Tests, take } from "./Kit.ts"
 
 /** What was published before counts too, so a test need not know when the consumer has subscribed. */
 const fromAll = { from: { last: 1000 } } as const
@@ -119,7 +119,7 @@ export const consumerTests = (it: Tests): void => {
       )
       yield* Deferred.await(done)
       assert.strictEqual((yield* star.metrics).handlerFailures - before.handlerFailures, 2)
-    })
+    }).pipe(silently)
   )
 
   it.effect("sdk - a failing onFailure, or a defect, ends the consumer", () =>

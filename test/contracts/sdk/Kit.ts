@@ -1,6 +1,6 @@
 /** What the parts of the contract share. */
 import type { Vitest } from "@effect/vitest"
-import { Effect, type Scope, Stream } from "effect"
+import { Effect, References, type Scope, Stream } from "effect"
 import { Polestar } from "../../../src/sdk/Polestar.ts"
 import type { PolestarError, PolestarErrorReason } from "../../../src/sdk/PolestarError.ts"
 
@@ -27,3 +27,6 @@ export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(by
 
 /** 0, 1, … */
 export const range = (count: number): Array<number> => Array.from({ length: count }, (_, index) => index)
+
+/** For a test whose subject is logged, so that the output of a good run is empty. */
+export const silently = Effect.provideService(References.MinimumLogLevel, "None")

@@ -1,0 +1,76 @@
+/**
+ * The hub's log: to standard error, a line each, as `logFormat` and `logLevel` say. Standard output has the line
+ * that says that the hub is ready, and nothing else.
+ */
+import { styleText } from "node:util"
+import { Cause, Effect, Formatter, Layer, Logger, References } from "effect"
+import { Settings } from "../services/Settings.ts"
+import { type Paint, writeTo } from "./Output.ts"
+
+const styles: Readonly<Record<string, Parameters<Paint>[0]>> = {
+  Fatal: "red",
+  Error: "red",
+  Warn: "yellow",
+  Info: "green",
+  Debug: "dim",
+  Trace: "dim"
+}
+
+const textOf = (part: unknown): string =>
+  typeof part === "string" ? part : part instanceof Error ? part.message : Formatter.format(part)
+
+const pretty = (paint: Paint) =>
+  Logger.make<unknown, string>(({ cause, date, fiber, logLevel, message }) => {
+    const parts = (Array.isArray(message) ? message : [message]).map(textOf)
+    for (const [key, value] of Object.entries(fiber.getRef(References.CurrentLogAnnotations))) {
+      parts.push(`${key}=${textOf(value)}`)
+    }
+    const level = paint(styles[logLevel] ?? "dim", logLevel.toUpperCase().padEnd(5))
+    const failure = cause.reasons.length > 0 ? `\n${Cause.pretty(cause)}` : ""
+    return `${date.toISOString()} ${level} ${parts.join(" ")}${failure}`
+  })
+
+const toStderr = (line: string): void => {
+  process.stderr.write(`${line}\n`)
+}
+
+/** The log as the settings say, and the settings' warnings in it. */
+export const layer: Layer.Layer<never, never, Settings> = Layer.unwrap(
+  Effect.gen(function* () {
+    const { logFormat, logLevel, warnings } = yield* Settings
+    const paint: Paint = (style, text) => styleText(style, text, { stream: process.stderr })
+    const format = logFormat === "json" ? Logger.formatJson : pretty(paint)
+    const log = Layer.mergeAll(
+      Logger.layer([Logger.map(format, toStderr), Logger.tracerLogger]),
+      Layer.succeed(References.MinimumLogLevel, logLevel)
+    )
+    const warn = Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
+    return Layer.provideMerge(Layer.effectDiscard(warn), log)
+  })
+)
+
+/** Where a hub listens, and who it is. */
+export interface Ready {
+  readonly address: string
+  readonly isSecure: boolean
+  readonly hub: string
+}
+
+/** Says that the hub is ready: one line on standard output, whatever the log level. */
+export const announce = Effect.fnUntraced(function* ({ address, hub, isSecure }: Ready) {
+  const { logFormat } = yield* Settings
+  const { pid } = process
+  const transport = isSecure ? "tls" : "tcp"
+  const line =
+    logFormat === "json"
+      ? JSON.stringify({
+          message: "ready",
+          level: "INFO",
+          timestamp: new Date().toISOString(),
+          [transport]: address,
+          pid,
+          hub
+        })
+      : `ready ${transport}=${address} pid=${pid} hub=${hub}`
+  yield* Effect.ignore(writeTo(process.stdout, `${line}\n`))
+})

@@ -1,0 +1,63 @@
+/** The `polestar` command: its subcommands, and how any of them ends. */
+import { readFileSync } from "node:fs"
+import { Cause, Data, Effect, Runtime, Schema } from "effect"
+import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
+import { bench } from "./Bench.ts"
+import { endingOf, exitCodesHelp } from "./ExitCode.ts"
+import { hub } from "./Hub.ts"
+import { Format, writeTo } from "./Output.ts"
+import { pub } from "./Pub.ts"
+import { stats } from "./Stats.ts"
+import { sub } from "./Sub.ts"
+import { Host, Port } from "./Target.ts"
+import { topics } from "./Topics.ts"
+
+const polestar = Command.make("polestar").pipe(
+  Command.withDescription(`A message broker: run a hub, publish to it and subscribe. ${exitCodesHelp}`),
+  Command.withSubcommands([hub, pub, sub, topics, stats, bench]),
+  Command.withGlobalFlags([Host, Port, Format])
+)
+
+const Package = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
+
+/** The package's own, from the sources and from what is built alike. */
+const readVersion = Effect.sync(
+  () =>
+    Schema.decodeUnknownSync(Package)(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
+      .version
+)
+
+/** Ends the process with a code; whoever reads has been told why. */
+class Ended extends Data.TaggedError("Ended")<{ readonly code: number }> {
+  override readonly [Runtime.errorReported] = false
+  override readonly [Runtime.errorExitCode] = this.code
+}
+
+/** A wrong command line is answered in one line, not with all of the help. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event)
+}
+
+/** Runs the command of this process's arguments. It says itself what went wrong, and fails with the exit code. */
+export const main = Effect.gen(function* () {
+  // A reader that has gone is found by the write; without a listener it would end the process.
+  process.stdout.on("error", () => {})
+  process.stderr.on("error", () => {})
+  yield* Command.run(polestar, { version: yield* readVersion })
+}).pipe(
+  Effect.provide(CliOutput.layerPresenter(presenter)),
+  Effect.provide(
+    CliConfig.layer({
+      builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+    })
+  ),
+  Effect.catchCause(
+    Effect.fnUntraced(function* (cause) {
+      const { code, lines } = endingOf(Cause.squash(cause))
+      for (const line of lines) yield* Effect.ignore(writeTo(process.stderr, `${line}\n`))
+      if (Cause.hasDies(cause)) yield* Effect.logDebug(cause)
+      if (code !== 0) return yield* new Ended({ code })
+    })
+  )
+)

@@ -1,0 +1,29 @@
+/**
+ * A hub as a process of its own for tests: settings come as `key=value` arguments. It tells its parent where it
+ * listens, answers `memory`, ends by a signal as the command does, and never outlives its parent.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Effect, Layer } from "effect"
+import { TcpServer } from "../../src/hub.ts"
+import * as HubServer from "../../src/transports/HubServer.ts"
+
+const flags = Object.fromEntries(
+  process.argv.slice(2).map((argument): [string, string] => {
+    const at = argument.indexOf("=")
+    return [argument.slice(0, at), argument.slice(at + 1)]
+  })
+)
+
+const tellParent = Effect.map(TcpServer, ({ port }) => {
+  process.on("message", () => {
+    globalThis.gc?.()
+    process.send?.({ memory: process.memoryUsage() })
+  })
+  process.send?.({ port })
+})
+
+process.on("disconnect", () => process.exit(0))
+
+NodeRuntime.runMain(
+  Layer.launch(Layer.effectDiscard(tellParent).pipe(Layer.provide(HubServer.layer({ flags, env: {} }))))
+)
