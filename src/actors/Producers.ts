@@ -36,24 +36,16 @@ export class Producers {
 
   /** The batch was stored. */
   remember(batch: Batch): void {
-    const offset = batch.offset + batch.count - 1
-    const known = this.known.get(batch.publisherId)
-    if (known !== undefined) {
-      if (!isUpTo(batch.lastSequence, known.sequence)) known.sequence = batch.lastSequence
-      known.offset = offset
-      known.at = batch.timestamp
-      if (batch.resent) known.refused = known.refused?.filter((first) => first !== batch.firstSequence)
-      return
-    }
-    if (this.known.size >= maxProducers) this.makeRoom(batch.timestamp)
-    const at = batch.timestamp
-    this.known.set(batch.publisherId, { sequence: batch.lastSequence, offset, at, refused: undefined })
+    const known = this.known.get(batch.publisherId) ?? this.newcomer(batch)
+    if (!isUpTo(batch.lastSequence, known.sequence)) known.sequence = batch.lastSequence
+    known.offset = batch.offset + batch.count - 1
+    known.at = batch.timestamp
+    if (batch.resent) known.refused = known.refused?.filter((first) => first !== batch.firstSequence)
   }
 
   /** The batch was not stored, though later ones of its publisher may be. */
   refuse(batch: Batch): void {
-    const known = this.known.get(batch.publisherId)
-    if (known === undefined) return
+    const known = this.known.get(batch.publisherId) ?? this.newcomer(batch)
     known.refused ??= []
     known.refused.push(batch.firstSequence)
     if (known.refused.length > maxRefused) known.refused.shift()
@@ -70,6 +62,19 @@ export class Producers {
   /** Forgets what is older than the window. */
   expire(now: number): void {
     for (const [id, { at }] of this.known) if (at < now - this.window) this.known.delete(id)
+  }
+
+  /** A publisher of which nothing is stored yet. */
+  private newcomer(batch: Batch): Produced {
+    if (this.known.size >= maxProducers) this.makeRoom(batch.timestamp)
+    const produced: Produced = {
+      sequence: (batch.firstSequence - 1) >>> 0,
+      offset: 0,
+      at: batch.timestamp,
+      refused: undefined
+    }
+    this.known.set(batch.publisherId, produced)
+    return produced
   }
 
   private makeRoom(now: number): void {

@@ -159,10 +159,10 @@ export const settingsTable = {
   }),
   hotTierMessages: integer({
     default: 10_000,
-    minimum: 1,
+    minimum: 0,
     maximum: 1_000_000_000,
     unit: "messages",
-    description: "Latest messages that a topic keeps in memory."
+    description: "Latest messages that a topic keeps in memory for replay and resuming. 0 keeps none."
   }),
   hotTierBytes: bytes({
     default: MIB,
@@ -187,7 +187,7 @@ export const settingsTable = {
     minimum: 0,
     maximum: DAY,
     description:
-      "How long a message id is remembered, so that publishing it again stores nothing. 0 remembers none."
+      "How long a topic remembers its publishers, so that what is sent again after a lost connection is not stored twice."
   }),
   restartLimit: integer({
     default: 5,
@@ -240,7 +240,8 @@ export const settingsTable = {
   }),
   dataDir: text({
     default: "./data",
-    description: "Directory of the durable log. Reserved: nothing is written yet."
+    description: "Directory of the durable log.",
+    noEffect: "has no effect yet: this version keeps its log in memory"
   }),
   workerCount: integer({
     default: 100,

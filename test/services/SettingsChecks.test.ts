@@ -51,10 +51,10 @@ describe("settings - without effect", () => {
 
   it("are marked in the table", () => {
     const marked = settingRows.filter(([, setting]) => setting.noEffect !== undefined).map(([key]) => key)
-    assert.deepStrictEqual([...marked].sort(), [...without, "httpPort"].sort())
+    assert.deepStrictEqual([...marked].sort(), [...without, "dataDir", "httpPort"].sort())
   })
 
-  it.effect.each(settingRows.filter(([, setting]) => setting.noEffect !== undefined))(
+  it.effect.each(settingRows.filter(([key, setting]) => setting.noEffect !== undefined && key !== "dataDir"))(
     "%s is warned about if given, from any source",
     ([key, { noEffect }]) =>
       Effect.gen(function* () {
@@ -67,6 +67,16 @@ describe("settings - without effect", () => {
         assert.deepStrictEqual(both.warnings, [`${key} (${name}) ${noEffect}`])
         assert.deepStrictEqual((yield* loadWith({ [key]: 7 })).warnings, [`${key} (given) ${noEffect}`])
       })
+  )
+
+  it.effect("the data directory says why", () =>
+    Effect.gen(function* () {
+      const { dataDir, warnings } = yield* load({ env: { POLESTAR_DATA_DIR: "/var/lib/polestar" } })
+      assert.strictEqual(dataDir, "/var/lib/polestar")
+      assert.deepStrictEqual(warnings, [
+        "dataDir (POLESTAR_DATA_DIR) has no effect yet: this version keeps its log in memory"
+      ])
+    })
   )
 
   it.effect("the HTTP port says why", () =>
