@@ -1,15 +1,8 @@
 #!/usr/bin/env node
 /** The `polestar` command; see `cli/`. */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Effect, Exit, Runtime } from "effect"
-import { main } from "./cli/Polestar.ts"
+import { enableCompileCache } from "node:module"
 
-NodeRuntime.runMain(Effect.provide(main, NodeServices.layer), {
-  disableErrorReporting: true,
-  // A command that a signal is meant to end, as it is the hub, has set the code for that.
-  teardown: (exit, onExit) =>
-    Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) && typeof process.exitCode === "number"
-      ? onExit(process.exitCode)
-      : Runtime.defaultTeardown(exit, onExit)
-})
+// Compiling is half of a short command's time, so it is done once; all else is loaded after that.
+enableCompileCache()
+const { run } = await import("./cli/Run.ts")
+run()

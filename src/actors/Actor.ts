@@ -32,13 +32,15 @@ export abstract class Actor<M, E = never> {
   /** What waits in the mailbox. */
   messages = 0
   bytes = 0
+  /** Entries in the mailbox; beside the other fields, since it is asked for every message. */
+  private queued = 0
+  private busy = false
   protected readonly system: ActorSystem
   private readonly limits: MailboxLimits
   private readonly mailbox = new Deque<M>()
   /** Who waits for room in the mailbox, in order. */
   private waiting: Set<Waiting<M>> | undefined
-  private idleListeners: Array<() => void> = []
-  private busy = false
+  private idleListeners: Array<() => void> | undefined
 
   constructor(system: ActorSystem, limits: MailboxLimits) {
     this.system = system
@@ -68,7 +70,7 @@ export abstract class Actor<M, E = never> {
       const wait = this.attempt(message)
       system.depth--
       if (wait !== undefined) this.suspend(wait)
-      else if (this.mailbox.length === 0) this.becomeIdle()
+      else if (this.queued === 0) this.becomeIdle()
       else this.suspend(Effect.void)
       return true
     }
@@ -105,6 +107,7 @@ export abstract class Actor<M, E = never> {
   /** Waits until nothing is left to do. */
   readonly whenIdle: Effect.Effect<void> = Effect.callback<void>((resume) => {
     if (!this.busy) return resume(Effect.void)
+    this.idleListeners ??= []
     this.idleListeners.push(() => resume(Effect.void))
   })
 
@@ -119,7 +122,7 @@ export abstract class Actor<M, E = never> {
   }
 
   private hasRoom(message: M): boolean {
-    if (this.mailbox.length === 0) return true
+    if (this.queued === 0) return true
     const { maxBytes, maxMessages } = this.limits
     return (
       this.messages + this.messagesOf(message) <= maxMessages &&
@@ -132,6 +135,7 @@ export abstract class Actor<M, E = never> {
     this.messages += this.messagesOf(message)
     this.bytes += this.bytesOf(message)
     this.mailbox.push(message)
+    this.queued++
   }
 
   private suspend(wait: Effect.Effect<void>): void {
@@ -157,6 +161,7 @@ export abstract class Actor<M, E = never> {
         this.becomeIdle()
         return undefined
       }
+      this.queued--
       this.messages -= this.messagesOf(message)
       this.bytes -= this.bytesOf(message)
       this.admit()
@@ -179,8 +184,8 @@ export abstract class Actor<M, E = never> {
   private becomeIdle(): void {
     this.busy = false
     const listeners = this.idleListeners
-    if (listeners.length === 0) return
-    this.idleListeners = []
+    if (listeners === undefined) return
+    this.idleListeners = undefined
     for (const listener of listeners) listener()
   }
 }

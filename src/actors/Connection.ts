@@ -178,7 +178,9 @@ export class Connection {
   /** Sends a PING every interval; a peer from which nothing was heard for `missed` of them is dead. */
   ping(missed: number): Effect.Effect<void> {
     const beat = Effect.sync(() => {
-      this.missedPings = this.heard === this.heardAtPing ? this.missedPings + 1 : 0
+      // A peer that is not read, because its publishes must wait, cannot be heard.
+      const isSilent = this.heard === this.heardAtPing && !this.isPaused
+      this.missedPings = isSilent ? this.missedPings + 1 : 0
       this.heardAtPing = this.heard
       if (this.missedPings >= missed) this.end("ping-timeout")
       else if (this.welcomed) this.writer.control({ _tag: "Ping", token: this.registry.system.now() })

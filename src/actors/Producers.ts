@@ -1,7 +1,8 @@
 /**
  * What a topic remembers of its publishers, so that a frame which is sent again after a lost connection is not
  * stored twice: for each publisher the last sequence it has of it, and those it refused, for a window of time.
- * A session's sequences rise, so one number stands for all before it.
+ * A session's sequences rise, so one number stands for all before it. What an old connection still brings after its
+ * publisher began to send again on a new one is told apart by the session that it comes from.
  */
 import type { Batch } from "../protocol/Batch.ts"
 
@@ -12,6 +13,8 @@ interface Produced {
   at: number
   /** First sequences of batches that failed, and so are not here although later ones are. */
   refused: Array<number> | undefined
+  /** The latest session that sent again; 0 if none did. */
+  resumedBy: number
 }
 
 /** Publishers that are remembered; the one that was quiet longest is forgotten first. */
@@ -25,6 +28,8 @@ const isUpTo = (sequence: number, last: number): boolean => ((sequence - last) |
 export class Producers {
   private readonly known = new Map<string, Produced>()
   private readonly window: number
+  /** Whether any publisher sent again. */
+  private hasResumed = false
 
   constructor(window: number) {
     this.window = window
@@ -40,7 +45,9 @@ export class Producers {
     if (!isUpTo(batch.lastSequence, known.sequence)) known.sequence = batch.lastSequence
     known.offset = batch.offset + batch.count - 1
     known.at = batch.timestamp
-    if (batch.resent) known.refused = known.refused?.filter((first) => first !== batch.firstSequence)
+    if (!batch.resent) return
+    known.refused = known.refused?.filter((first) => first !== batch.firstSequence)
+    this.resume(known, batch)
   }
 
   /** The batch was not stored, though later ones of its publisher may be. */
@@ -51,17 +58,33 @@ export class Producers {
     if (known.refused.length > maxRefused) known.refused.shift()
   }
 
-  /** If the batch is here already, the offset of its publisher's newest message. */
+  /** If the batch, which was sent again, is here already, the offset of its publisher's newest message. */
   find(batch: Batch): number | undefined {
     const known = this.known.get(batch.publisherId)
+    if (known !== undefined) this.resume(known, batch)
     if (known === undefined || !isUpTo(batch.lastSequence, known.sequence)) return undefined
     if (known.at < batch.timestamp - this.window) return undefined
     return known.refused?.includes(batch.firstSequence) === true ? undefined : known.offset
   }
 
+  /**
+   * Whether the batch comes late, on a connection that its publisher has given up: a later one of its sessions has
+   * begun to send again all that had no answer, and this is among it.
+   */
+  isLate(batch: Batch): boolean {
+    if (!this.hasResumed) return false
+    const known = this.known.get(batch.publisherId)
+    return known !== undefined && (batch.publisher?.ordinal ?? known.resumedBy) < known.resumedBy
+  }
+
   /** Forgets what is older than the window. */
   expire(now: number): void {
     for (const [id, { at }] of this.known) if (at < now - this.window) this.known.delete(id)
+  }
+
+  private resume(known: Produced, batch: Batch): void {
+    known.resumedBy = Math.max(known.resumedBy, batch.publisher?.ordinal ?? 0)
+    this.hasResumed = true
   }
 
   /** A publisher of which nothing is stored yet. */
@@ -71,7 +94,8 @@ export class Producers {
       sequence: (batch.firstSequence - 1) >>> 0,
       offset: 0,
       at: batch.timestamp,
-      refused: undefined
+      refused: undefined,
+      resumedBy: 0
     }
     this.known.set(batch.publisherId, produced)
     return produced

@@ -43,6 +43,8 @@ export class Registry {
   readonly index = new TopicIndex()
   readonly topics = new TopicTrie<Topic>()
   readonly subscriptions = new PatternTrie<Subscription>()
+  /** Of the session opened last. */
+  lastOrdinal = 0
   private readonly options: RegistryOptions
 
   constructor(options: RegistryOptions) {

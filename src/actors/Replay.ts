@@ -58,23 +58,16 @@ interface Progress {
 const catchUp = Effect.fnUntraced(function* (
   subscription: Subscription,
   topic: Topic,
-  start: Start,
-  resumed: ReadonlyMap<string, Position>,
+  from: Position | undefined,
   progress: Progress
 ): Effect.fn.Return<void, MessageLogError> {
-  const from = yield* beginning(topic, start, resumed)
   let offset = from?.offset ?? topic.log.nextOffset
+  let epoch = from?.epoch ?? topic.log.epoch
   const gap = (to: number) => {
     progress.gaps++
-    tellGap(
-      subscription,
-      topic,
-      from === undefined || from.epoch === topic.log.epoch ? { epoch: topic.log.epoch, offset } : from,
-      {
-        epoch: topic.log.epoch,
-        offset: to
-      }
-    )
+    const next = { epoch: topic.log.epoch, offset: to }
+    tellGap(subscription, topic, { epoch, offset }, next)
+    epoch = next.epoch
     offset = to
   }
   if (from !== undefined && (from.epoch !== topic.log.epoch || offset > topic.log.nextOffset)) {
@@ -92,8 +85,9 @@ const catchUp = Effect.fnUntraced(function* (
     if (batches.length === 0 && offset < log.nextOffset) gap(log.nextOffset)
     for (const batch of batches) {
       if (batch.offset > offset) gap(batch.offset)
-      yield* subscription.deliverWhenRoom(batch)
       offset = batch.offset + batch.count
+      if (!subscription.isFor(batch)) continue
+      yield* subscription.deliverWhenRoom(batch)
       progress.messages += batch.count
       subscription.session.hub.counters.messagesReplayed += batch.count
     }
@@ -133,10 +127,14 @@ export const begin = (
   const topics = topicsOf(subscription, resumed)
   const progress: Progress = { messages: 0, gaps: 0 }
   const replay = Effect.gen(function* (): Effect.gen.Return<void, MessageLogError> {
+    // Before the first is replayed: what is published to the others meanwhile must not move where they begin.
+    const beginnings: Array<Position | undefined> = []
     for (const topic of topics) {
       yield* topic.whenOpen
-      yield* catchUp(subscription, topic, start, resumed, progress)
+      beginnings.push(yield* beginning(topic, start, resumed))
     }
+    for (const [index, topic] of topics.entries())
+      yield* catchUp(subscription, topic, beginnings[index], progress)
     if (start._tag === "Resume" && progress.gaps === 0 && !subscription.closed) {
       outlet.control({
         _tag: "Recovered",

@@ -16,6 +16,7 @@ export class Session implements Publisher {
   /** The client's uuid, the same on every connection. */
   readonly id: string
   readonly name: string
+  readonly ordinal: number
   readonly outlet: Outlet
   readonly hub: Registry
   readonly scope: Scope.Closeable
@@ -34,6 +35,7 @@ export class Session implements Publisher {
     this.number = options.number
     this.id = options.id
     this.name = options.name
+    this.ordinal = ++hub.lastOrdinal
     this.scope = Scope.forkUnsafe(hub.system.scope)
     this.onClosed = onClosed
   }

@@ -68,9 +68,14 @@ export class Subscription {
     return Math.max(this.messages / this.options.maxMessages, this.bytes / this.options.maxBytes)
   }
 
+  /** Whether it gets the batch at all: nothing after it is closed, and what its own client published only with echo. */
+  isFor(batch: Batch): boolean {
+    return !this.closed && (this.options.echo || batch.publisherId !== this.session.id)
+  }
+
   /** Takes the batch, or what the policy leaves of it; `false` only under `wait`, if there is no room now. */
   deliver(batch: Batch): boolean {
-    if (this.closed || (!this.options.echo && batch.publisherId === this.session.id)) return true
+    if (!this.isFor(batch)) return true
     if (this.messages === 0 && this.mayWrite()) {
       this.write(batch)
       return true
@@ -88,7 +93,7 @@ export class Subscription {
    */
   deliverWhenRoom(batch: Batch): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.closed || (!this.options.echo && batch.publisherId === this.session.id)) return Effect.void
+      if (!this.isFor(batch)) return Effect.void
       if (this.messages === 0 && this.mayWrite()) {
         this.write(batch)
         return Effect.void

@@ -55,7 +55,8 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   delivered = 0
   dropped = 0
   lastPublished = 0
-  lastActive: number
+  /** When it was made, or last lost a subscriber. */
+  private lastUsed: number
   private readonly options: TopicOptions
   private producers: Producers | undefined
   /** Whether `subscribers` is being walked, so that who changes it must change a copy. */
@@ -66,7 +67,7 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
     this.name = name
     this.nameBytes = nameBytes
     this.options = options
-    this.lastActive = this.system.now()
+    this.lastUsed = this.system.now()
   }
 
   /** Uses the log, at once or when it has been opened; until then what is published waits. */
@@ -98,7 +99,7 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
     if (index < 0) return
     if (this.fanningOut) this.subscribers = this.subscribers.slice()
     this.subscribers.splice(index, 1)
-    this.lastActive = this.system.now()
+    this.lastUsed = this.system.now()
   }
 
   protected override messagesOf(batch: Batch): number {
@@ -123,9 +124,8 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
     const now = this.system.now()
     batch.timestamp = now
     this.lastPublished = now
-    this.lastActive = now
     if (batch.expires > 0) batch.expires += now
-    if (batch.resent && this.isDuplicate(batch)) return undefined
+    if (batch.resent ? this.isDuplicate(batch) : this.isLate(batch)) return undefined
     const appending = this.log.append(batch)
     if (appending === undefined) return this.placed(batch)
     return Effect.flatMap(appending, () => this.placed(batch) ?? Effect.void)
@@ -182,13 +182,21 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
     return true
   }
 
+  /** Whether it is what its publisher sends again on another connection; then it leaves no trace. */
+  private isLate(batch: Batch): boolean {
+    if (this.producers?.isLate(batch) !== true) return false
+    batch.publisher?.reject(batch, "unknown-session", "the session goes on on another connection")
+    batch.publisher = undefined
+    return true
+  }
+
   /** Forgets what has expired. Answers whether nothing is left that would be lost by letting go of the topic. */
   sweep(now: number, idleTimeout: number): boolean {
     this.log.expire(now)
     this.producers?.expire(now)
     return (
       this.isIdle &&
-      now - this.lastActive >= idleTimeout &&
+      now - Math.max(this.lastPublished, this.lastUsed) >= idleTimeout &&
       this.log.messages === 0 &&
       (this.producers?.isEmpty ?? true)
     )

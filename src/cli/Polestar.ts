@@ -1,6 +1,6 @@
 /** The `polestar` command: its subcommands, and how any of them ends. */
 import { readFileSync } from "node:fs"
-import { Cause, Data, Effect, Runtime, Schema } from "effect"
+import { Cause, Data, Effect, Logger, Runtime, Schema } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { bench } from "./Bench.ts"
 import { endingOf, exitCodesHelp } from "./ExitCode.ts"
@@ -46,6 +46,8 @@ export const main = Effect.gen(function* () {
   process.stderr.on("error", () => {})
   yield* Command.run(polestar, { version: yield* readVersion })
 }).pipe(
+  // Standard output is for results.
+  Effect.provideService(Logger.LogToStderr, true),
   Effect.provide(CliOutput.layerPresenter(presenter)),
   Effect.provide(
     CliConfig.layer({
@@ -56,7 +58,8 @@ export const main = Effect.gen(function* () {
     Effect.fnUntraced(function* (cause) {
       const { code, lines } = endingOf(Cause.squash(cause))
       for (const line of lines) yield* Effect.ignore(writeTo(process.stderr, `${line}\n`))
-      if (Cause.hasDies(cause)) yield* Effect.logDebug(cause)
+      // A defect is a bug of ours, and its report needs this.
+      if (Cause.hasDies(cause)) yield* Effect.ignore(writeTo(process.stderr, `${Cause.pretty(cause)}\n`))
       if (code !== 0) return yield* new Ended({ code })
     })
   )

@@ -34,10 +34,7 @@ const flags = {
     Flag.withDescription("A header of the message; may be given again"),
     Flag.withDefault({})
   ),
-  id: Flag.String("id").pipe(
-    Flag.withDescription("Names the message: within two minutes the hub stores it once"),
-    Flag.optional
-  ),
+  id: Flag.String("id").pipe(Flag.withDescription("Names the message"), Flag.optional),
   key: Flag.String("key").pipe(Flag.withDescription("Messages of one key belong together"), Flag.optional),
   priority: between("priority", 0, 9).pipe(Flag.withDescription("0 to 9, 9 the most urgent"), Flag.optional),
   ttl: Flag.String("ttl").pipe(
@@ -63,7 +60,8 @@ export const pub = Command.make("pub", flags, (given) =>
     const message = yield* messageOf(given)
     const config = yield* readClientConfig(given.config, decodePublisherSettings)
     const base = { name: "polestar pub", ...(config === undefined ? {} : publisherOptions(config)) }
-    const publishing = given.lines ? publishLines(given.topic, message) : publishOne(given, message)
+    // What is wrong with the message is said before a hub is looked for.
+    const publishing = given.lines ? publishLines(given.topic, message) : yield* publishOne(given, message)
     yield* publishing.pipe(Effect.provide(connect(given, base)), Effect.provide(Telemetry.layer()))
   }).pipe(Effect.provide(Output.layer))
 ).pipe(
@@ -113,16 +111,21 @@ const messageOf = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<M
   }
 })
 
+/** Reads the payload, and answers what publishes it. */
 const publishOne = Effect.fnUntraced(function* (given: Flags, message: MessageOptions) {
   const payload = yield* payloadOf(given.payload)
   const target = Topic.named<string, Uint8Array>(given.topic, codecOf(yield* kindOf(message, payload)))
-  const star = yield* Polestar
-  if (given.count === 1) return yield* printReceipts([yield* star.publish(target, payload, message.options)])
-  const { id: _, ...options } = message.options
-  for (let left = given.count; left > 0; left -= batchSize) {
-    const batch = Arr.makeBy(Math.min(left, batchSize), () => payload)
-    yield* printReceipts(yield* star.publishAll(target, batch, options))
-  }
+  return Effect.gen(function* () {
+    const star = yield* Polestar
+    if (given.count === 1) {
+      return yield* printReceipts([yield* star.publish(target, payload, message.options)])
+    }
+    const { id: _, ...options } = message.options
+    for (let left = given.count; left > 0; left -= batchSize) {
+      const batch = Arr.makeBy(Math.min(left, batchSize), () => payload)
+      yield* printReceipts(yield* star.publishAll(target, batch, options))
+    }
+  })
 })
 
 /** Lines that come together are published together, in order. */

@@ -44,6 +44,8 @@ export interface BatchOwner {
 export interface Publisher {
   /** The session's uuid. */
   readonly id: string
+  /** Rises from session to session: of two with one uuid the higher is the later. */
+  readonly ordinal: number
   readonly receipt: (batch: Batch, duplicate: boolean) => void
   /** The batch left no trace. */
   readonly reject: (batch: Batch, code: ErrorCode, message: string) => void

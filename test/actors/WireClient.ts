@@ -60,7 +60,7 @@ export interface PublishOptions {
 }
 
 /** Real milliseconds after which a frame that is waited for is given up: only ever reached by a test that fails. */
-const patience = 20_000
+const patience = 10_000
 
 export const sessionId = (number: number): string =>
   `00000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`

@@ -110,6 +110,12 @@ export class Link {
     return room
   }
 
+  /** Passes on what was held back. */
+  release(): void {
+    this.up.release()
+    this.down.release()
+  }
+
   /** Ends both sides; what was passed on arrives, what was not is lost. */
   cut(): void {
     if (!this.proxy.links.delete(this)) return
@@ -136,6 +142,8 @@ export class CutProxy {
   cuts = 0
   /** Connections made so far. */
   accepted = 0
+  /** While it is, what connects is thrown out at once. */
+  isDown = false
   /** Passes bytes on in pieces of so many. */
   splitBytes: number | undefined
   /** Bytes, both ways together, after which the next connection is cut; asked once for each. */
@@ -146,6 +154,10 @@ export class CutProxy {
   constructor(targetPort: number) {
     this.targetPort = targetPort
     this.server = Net.createServer({ noDelay: true }, (client) => {
+      if (this.isDown) {
+        client.destroy()
+        return
+      }
       const hub = Net.connect({ host, port: this.targetPort, noDelay: true })
       const link = new Link(this, client, hub, this.nextBudget())
       this.accepted++
@@ -172,6 +184,16 @@ export class CutProxy {
           for (const link of proxy.all) link.destroy()
         })
     )
+  }
+
+  /** Cuts what there is, and lets nothing through until `up`. */
+  down(): void {
+    this.isDown = true
+    this.cutAll()
+  }
+
+  up(): void {
+    this.isDown = false
   }
 
   cutAll(): void {

@@ -3,8 +3,8 @@
  * listens, answers `memory`, ends by a signal as the command does, and never outlives its parent.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Effect, Layer } from "effect"
-import { TcpServer } from "../../src/hub.ts"
+import { Effect, Layer, References } from "effect"
+import { Hub, TcpServer } from "../../src/hub.ts"
 import * as HubServer from "../../src/transports/HubServer.ts"
 
 const flags = Object.fromEntries(
@@ -24,6 +24,13 @@ const tellParent = Effect.map(TcpServer, ({ port }) => {
 
 process.on("disconnect", () => process.exit(0))
 
+const serve = Effect.andThen(
+  tellParent,
+  Effect.flatMap(Hub, (hub) => hub.failure)
+)
 NodeRuntime.runMain(
-  Layer.launch(Layer.effectDiscard(tellParent).pipe(Layer.provide(HubServer.layer({ flags, env: {} }))))
+  serve.pipe(
+    Effect.provide(HubServer.layer({ flags, env: {} })),
+    Effect.provide(Layer.succeed(References.MinimumLogLevel, "Error"))
+  )
 )

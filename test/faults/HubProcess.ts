@@ -1,8 +1,8 @@
 /** Starts, asks, signals and ends processes of the tests' own. All are killed with their scope. */
-import { type ChildProcess, fork } from "node:child_process"
+import { type ChildProcess, fork, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { Effect, Schema, type Scope } from "effect"
-import { type FaultError, soon } from "./Faults.ts"
+import { eventually, type FaultError, soon } from "./Faults.ts"
 
 export class Child {
   readonly process: ChildProcess
@@ -52,46 +52,76 @@ export class Child {
     this.process.send(message)
   }
 
-  get hasExited(): boolean {
-    return this.process.exitCode !== null || this.process.signalCode !== null
-  }
-
   /** Sends the signal and waits for the end. */
   kill(signal: NodeJS.Signals): Effect.Effect<void> {
-    return Effect.callback((resume) => {
-      if (this.hasExited) return resume(Effect.void)
-      this.process.once("exit", () => resume(Effect.void))
-      this.process.kill(signal)
-    })
+    return killed(this.process, signal)
   }
 }
 
+/** Waits for the process's end after the signal. */
+const killed = (child: ChildProcess, signal: NodeJS.Signals): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
+    child.once("exit", () => resume(Effect.void))
+    child.kill(signal)
+  })
+
 const Listening = Schema.Struct({ port: Schema.Number })
 const Memory = Schema.Struct({
-  memory: Schema.Struct({ rss: Schema.Number, heapUsed: Schema.Number, external: Schema.Number })
+  memory: Schema.Struct({ rss: Schema.Number, heapUsed: Schema.Number, arrayBuffers: Schema.Number })
 })
 
 export interface HubProcess {
   readonly child: Child
   readonly port: number
-  /** Bytes that are in use, after a collection: the heap, and buffers beside it. */
+  /** Bytes that are in use, after a collection: the heap, and the buffers beside it. */
   readonly memory: Effect.Effect<number, FaultError>
+}
+
+/** Waits until so many bytes at most are in use: V8 gives buffers back some time after a collection. */
+export const memorySettles = (hub: HubProcess, limit: number): Effect.Effect<void, FaultError> => {
+  let used = 0
+  const isBelow = Effect.map(hub.memory, (memory) => {
+    used = memory
+    return memory <= limit
+  })
+  return eventually(`at most ${limit} bytes in use`, isBelow, () => used)
 }
 
 /** A hub that listens, with these settings and otherwise defaults. */
 export const startHub = Effect.fnUntraced(function* (
   settings: Readonly<Record<string, string | number>> = {}
 ): Effect.fn.Return<HubProcess, FaultError, Scope.Scope> {
-  const args = Object.entries({ port: 0, logLevel: "Error", ...settings }).map(
-    ([key, value]) => `${key}=${value}`
-  )
+  const args = Object.entries({ port: 0, ...settings }).map(([key, value]) => `${key}=${value}`)
   const child = yield* Child.spawn("./HubMain.ts", args)
   const { port } = yield* child.next("the hub to listen", Listening)
   const memory = Effect.suspend(() => {
     child.send("memory")
     return Effect.map(child.next("the hub's memory", Memory), (message) => {
-      return message.memory.heapUsed + message.memory.external
+      return message.memory.heapUsed + message.memory.arrayBuffers
     })
   })
   return { child, port, memory }
+})
+
+/** The command `polestar hub` on that port, ready. Answers how to end it. */
+export const startCommand = Effect.fnUntraced(function* (
+  port: number,
+  flags: ReadonlyArray<string> = []
+): Effect.fn.Return<(signal: NodeJS.Signals) => Effect.Effect<void>, FaultError, Scope.Scope> {
+  const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+  const args = [main, "hub", "--port", `${port}`, "--log-level", "error", ...flags]
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() => spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })),
+    (spawned) => killed(spawned, "SIGKILL")
+  )
+  yield* soon(
+    "the hub to be ready",
+    Effect.callback<void>((resume) => {
+      child.stdout.on("data", (chunk: Buffer) => {
+        if (chunk.toString().includes("ready")) resume(Effect.void)
+      })
+    })
+  )
+  return (signal) => killed(child, signal)
 })

@@ -56,7 +56,7 @@ describe("faults - order", () => {
           )
           assert.deepStrictEqual(
             own.map(([offset]) => offset),
-            offsets
+            [...offsets]
           )
         }
       })

@@ -6,14 +6,14 @@
 
 /** Bytes of a header; the frames follow it. */
 export const headerBytes = 64
-/** Entries begin at multiples of this, so that an address is an integer of 31 bits for up to 32 GiB. */
+/** Entries begin at multiples of this, so that an address is an integer of 31 bits. */
 const unitBits = 4
 const unit = 1 << unitBits
 /** The largest segment, 1 MiB, in units. */
 const segmentBits = 16
 export const largestSegment = 1 << (segmentBits + unitBits)
-/** What the addresses of a store can tell apart. */
-export const largestStore = 2 ** 31 * unit
+/** Bytes of a store, 16 GiB: half of what addresses can tell apart, since not every segment is of the largest. */
+export const largestStore = 2 ** 30 * unit
 
 /** No entry, no chain, no buffer. */
 export const none = -1

@@ -1,0 +1,268 @@
+/**
+ * A topic's log in memory: its newest entries in the hub's store, bounded by messages, bytes and age. It holds
+ * numbers only. Messages are bounded exactly, by cutting the oldest batch; bytes and age by whole batches.
+ */
+import { Effect } from "effect"
+import { Batch, type BatchOwner, sliceBatch } from "../../protocol/Batch.ts"
+import { readU32 } from "../../protocol/Bytes.ts"
+import { PublishHeader, readPublish } from "../../protocol/Publish.ts"
+import type { TopicLog } from "../MessageLog.ts"
+import { Landmarks } from "./Landmarks.ts"
+import {
+  Double,
+  Int,
+  none,
+  positionOf,
+  priorityOf,
+  recordsOf,
+  type Segment,
+  skipOf,
+  withSkip
+} from "./Segment.ts"
+import type { Chain, SegmentStore } from "./SegmentStore.ts"
+
+export interface TopicLimits {
+  /** Messages a topic keeps; 0 keeps none. */
+  readonly messages: number
+  /** Bytes a topic keeps, frames included. */
+  readonly bytes: number
+  /** Milliseconds for which a message is kept. */
+  readonly age: number
+}
+
+/** Entries from one mark to the next. */
+const markEvery = 64
+
+const emptyBatches: ReadonlyArray<Batch> = []
+
+export class MemoryTopicLog implements TopicLog, Chain {
+  readonly durability = "accepted"
+  readonly epoch: number
+  readonly number: number
+  first: number = none
+  last: number = none
+  nextOffset = 0
+  firstOffset = 0
+  bytes = 0
+  /** No entry is older. */
+  private firstTime = 0
+  private unmarked = 0
+  /** The offset of the first mark; 0 if there is none. */
+  private firstMark = 0
+  private marks: Landmarks | undefined
+  /** Of the batches that were appended, for those that are read. */
+  private owner: BatchOwner | undefined
+  private readonly store: SegmentStore
+  private readonly limits: TopicLimits
+  private isOpen = true
+
+  constructor(number: number, epoch: number, limits: TopicLimits, store: SegmentStore) {
+    this.number = number
+    this.epoch = epoch
+    this.limits = limits
+    this.store = store
+  }
+
+  get messages(): number {
+    return this.nextOffset - this.firstOffset
+  }
+
+  append(batch: Batch): undefined {
+    const limits = this.limits
+    const size = batch.end - batch.start
+    batch.epoch = this.epoch
+    batch.offset = this.nextOffset
+    if (!this.isOpen || limits.messages === 0 || size > limits.bytes || !this.store.isKeepable(size)) {
+      this.skip(batch)
+      return
+    }
+    if (this.owner !== batch.owner) this.owner = batch.owner
+    this.store.append(this, batch)
+    if (this.first === this.last) this.firstTime = batch.timestamp
+    this.nextOffset += batch.count
+    this.bytes += size
+    if (++this.unmarked === markEvery) this.mark(batch.offset)
+    while (this.messages > limits.messages || this.bytes > limits.bytes) this.trim()
+    this.expire(batch.timestamp)
+    this.store.fit()
+  }
+
+  /** A batch that is not kept: what is before it would leave a gap. */
+  private skip(batch: Batch): void {
+    this.dropAll()
+    this.nextOffset += batch.count
+    this.firstOffset = this.nextOffset
+  }
+
+  private mark(offset: number): void {
+    this.unmarked = 0
+    this.marks ??= new Landmarks()
+    this.marks.push(offset, this.last)
+    this.firstMark = this.marks.first
+  }
+
+  /** The oldest batch goes, unless only a part of it is too much. */
+  private trim(): void {
+    const segment = this.store.segmentOf(this.first)
+    const int = positionOf(this.first) >> 2
+    const excess = this.messages - this.limits.messages
+    const size = segment.ints[int + Int.end]! - segment.ints[int + Int.start]!
+    const isPartEnough = this.bytes - size < this.limits.bytes
+    if (excess > 0 && excess < segment.ints[int + Int.count]! && isPartEnough) this.cut(segment, excess)
+    else this.dropFirst()
+  }
+
+  private cut(segment: Segment, messages: number): void {
+    const position = positionOf(this.first)
+    const int = position >> 2
+    const { ints } = segment
+    const bytes = segment.bodyOf(position)
+    const header = new PublishHeader()
+    let left = skipOf(ints[int + Int.attributes]!) + messages
+    let start = ints[int + Int.start]!
+    for (;;) {
+      const frameEnd = start + 4 + readU32(bytes, start)
+      if (!readPublish(bytes, start, frameEnd, header) || header.count > left) break
+      left -= header.count
+      start = frameEnd
+    }
+    const removed = start - ints[int + Int.start]!
+    ints[int + Int.start] = start
+    ints[int + Int.count]! -= messages
+    ints[int + Int.attributes] = withSkip(ints[int + Int.attributes]!, left)
+    segment.doubles[(position >> 3) + Double.offset]! += messages
+    this.firstOffset += messages
+    this.bytes -= removed
+    this.store.bytes -= removed
+  }
+
+  private dropFirst(): void {
+    const segment = this.store.segmentOf(this.first)
+    const position = positionOf(this.first)
+    const { doubles, ints } = segment
+    const int = position >> 2
+    this.bytes -= ints[int + Int.end]! - ints[int + Int.start]!
+    this.firstOffset += ints[int + Int.count]!
+    this.firstTime = doubles[(position >> 3) + Double.timestamp]!
+    this.first = ints[int + Int.next]!
+    if (this.first === none) this.last = none
+    this.store.free(segment, position)
+    if (this.firstMark > 0 && this.firstMark < this.firstOffset) this.dropMarks()
+  }
+
+  private dropMarks(): void {
+    const marks = this.marks!
+    marks.dropBefore(this.firstOffset)
+    this.firstMark = marks.first
+  }
+
+  dropThrough(address: number): void {
+    let dropped: number
+    do {
+      dropped = this.first
+      this.dropFirst()
+    } while (dropped !== address)
+  }
+
+  moved(offset: number, from: number, to: number): void {
+    this.marks?.move(offset, from, to)
+  }
+
+  expire(now: number): void {
+    const oldest = now - this.limits.age
+    while (this.first !== none && this.firstTime < oldest) {
+      // That was only a lower bound.
+      this.firstTime = this.timeAt(this.first)
+      if (this.firstTime >= oldest) return
+      this.dropFirst()
+    }
+  }
+
+  private timeAt(address: number): number {
+    return this.store.segmentOf(address).doubles[(positionOf(address) >> 3) + Double.timestamp]!
+  }
+
+  private offsetOf(address: number): number {
+    return this.store.segmentOf(address).doubles[(positionOf(address) >> 3) + Double.offset]!
+  }
+
+  private nextOf(address: number): number {
+    return this.store.segmentOf(address).ints[(positionOf(address) >> 2) + Int.next]!
+  }
+
+  /** The entry that holds `offset`, or the first. */
+  private find(offset: number): number {
+    if (this.last !== none && this.offsetOf(this.last) <= offset) return this.last
+    let found = this.marks?.before(offset) ?? this.first
+    for (let next = found; next !== none && this.offsetOf(next) <= offset; next = this.nextOf(next))
+      found = next
+    return found
+  }
+
+  read(offset: number, maxBytes: number): Effect.Effect<ReadonlyArray<Batch>> {
+    return Effect.sync(() => {
+      if (offset >= this.nextOffset) return emptyBatches
+      const found: Array<Batch> = []
+      let bytes = 0
+      for (
+        let address = this.find(offset);
+        address !== none && (found.length === 0 || bytes < maxBytes);
+        address = this.nextOf(address)
+      ) {
+        const batch = this.batchAt(address)
+        const kept = batch.offset < offset ? sliceBatch(batch, offset - batch.offset, batch.count) : batch
+        bytes += kept.size
+        found.push(kept)
+      }
+      return found
+    })
+  }
+
+  /** Its bytes stay as they are also when the entry is gone. */
+  private batchAt(address: number): Batch {
+    const segment = this.store.segmentOf(address)
+    const position = positionOf(address)
+    const { doubles, ints } = segment
+    const int = position >> 2
+    const double = position >> 3
+    const attributes = ints[int + Int.attributes]!
+    if (ints[int + Int.body] === none) segment.isShared = true
+    const batch = new Batch(
+      this.owner!,
+      segment.bodyOf(position),
+      ints[int + Int.start]!,
+      ints[int + Int.end]!,
+      ints[int + Int.count]!,
+      priorityOf(attributes),
+      segment.publishers[ints[int + Int.publisher]!]!
+    )
+    batch.skip = skipOf(attributes)
+    batch.epoch = this.epoch
+    batch.offset = doubles[double + Double.offset]!
+    batch.timestamp = doubles[double + Double.timestamp]!
+    batch.receivedAt = batch.timestamp
+    batch.expires = doubles[double + Double.expires]!
+    batch.records = recordsOf(attributes)
+    return batch
+  }
+
+  offsetAt(time: number): Effect.Effect<number> {
+    return Effect.sync(() => {
+      const isBefore = (address: number) => this.timeAt(address) < time
+      let address = this.marks?.last(isBefore) ?? this.first
+      while (address !== none && isBefore(address)) address = this.nextOf(address)
+      return address === none ? this.nextOffset : this.offsetOf(address)
+    })
+  }
+
+  close(): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    this.dropAll()
+    this.store.remove(this)
+  }
+
+  private dropAll(): void {
+    while (this.first !== none) this.dropFirst()
+  }
+}

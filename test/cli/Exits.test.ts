@@ -1,0 +1,79 @@
+/** What the command says and ends with where nothing is to be done, or nothing can be. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { run } from "./Commands.ts"
+
+describe("polestar exits", () => {
+  it.live("help - names the subcommands and the exit codes", () =>
+    Effect.gen(function* () {
+      const ended = yield* run(["--help"])
+      assert.strictEqual(ended.code, 0)
+      assert.match(ended.stdout, /69 hub unavailable, 78 wrong settings/)
+      for (const name of ["hub", "pub", "sub", "topics", "stats", "bench"]) {
+        assert.match(ended.stdout, new RegExp(`^ +${name} +\\S`, "m"))
+      }
+      assert.notInclude(ended.stdout, "\u001b")
+    })
+  )
+
+  it.live("help - of the hub has every setting as a flag", () =>
+    Effect.gen(function* () {
+      const { stdout } = yield* run(["hub", "--help"])
+      for (const flag of [
+        "ip",
+        "queue-size",
+        "hot-tier-retention",
+        "drain-timeout",
+        "tls-cert",
+        "log-format"
+      ]) {
+        assert.match(stdout, new RegExp(`^ +--${flag} `, "m"))
+      }
+    })
+  )
+
+  it.live("version, completions - are printed", () =>
+    Effect.gen(function* () {
+      assert.match((yield* run(["--version"])).stdout, /^polestar v\d+\.\d+\.\d+\n$/)
+      assert.include((yield* run(["--completions", "bash"])).stdout, "polestar")
+    })
+  )
+
+  it.live("usage - what is wrong is said in one line, before anything is done", () =>
+    Effect.forEach(
+      wrongUses,
+      ([args, message]) =>
+        Effect.gen(function* () {
+          const ended = yield* run(args)
+          assert.strictEqual(ended.code, 2, message)
+          assert.strictEqual(ended.stdout, "")
+          assert.match(ended.stderr, /^polestar: .*\n$/)
+          assert.include(ended.stderr, message)
+        }),
+      { concurrency: 2, discard: true }
+    )
+  )
+
+  it.live("unavailable - no hub is 69, and says where it was looked for", () =>
+    Effect.gen(function* () {
+      const ended = yield* run(["pub", "a.b", "x", "--host", "localhost"], { POLESTAR_PORT: "1" })
+      assert.strictEqual(ended.code, 69)
+      assert.match(ended.stderr, /^polestar: no hub at localhost:1: could not connect: .*ECONNREFUSED.*\n$/)
+    })
+  )
+})
+
+const wrongUses = [
+  [["frob"], "Unknown subcommand"],
+  [["pub"], "Missing required argument: topic"],
+  [["pub", "a.b", "x", "--json"], "--json: the payload is not json"],
+  [["pub", "a.b", "x", "--text", "--binary"], "--text, --binary: give one of them"],
+  [["pub", "a.b", "x", "--priority", "10"], "an integer from 0 to 9"],
+  [["pub", "a.b", "x", "--ttl", "soon"], "--ttl: allowed"],
+  [["pub", "a.b", "--lines", "--id", "i"], "--id: names one message"],
+  [["sub"], "give a pattern, or --config"],
+  [["sub", "a", "--last", "1", "--from", "5m"], "--last and --from: give one of them"],
+  [["sub", "a", "--from", "tea time"], "--from: found"],
+  [["sub", "a", "--port", "99999"], "--port: found"],
+  [["hub", "--ip", "127.0.0.1", "--host", "::1"], "--ip and --host mean the same here"]
+] as const
