@@ -18,7 +18,9 @@ const application = Effect.gen(function* () {
   const orders = yield* inProcess.open(Order)
   const handling = yield* orders.messages.pipe(
     Stream.take(3),
-    Stream.runForEach(({ params, value }) => Console.log(`order ${value.id} from ${params.region}: ${value.total}`)),
+    Stream.runForEach(({ params, value }) =>
+      Console.log(`order ${value.id} from ${params.region}: ${value.total}`)
+    ),
     Effect.forkChild
   )
 

@@ -40,8 +40,14 @@ const program = Effect.gen(function* () {
   yield* Fiber.join(listening)
 
   // What was published is there for those who come later.
-  const last = yield* star.subscribe(Temperature, { from: { last: 1 } }).pipe(Stream.take(3), Stream.runCollect)
-  yield* Console.log(`the last of each city: ${Array.from(last, ({ params }) => params.city).sort().join(", ")}`)
+  const last = yield* star
+    .subscribe(Temperature, { from: { last: 1 } })
+    .pipe(Stream.take(3), Stream.runCollect)
+  yield* Console.log(
+    `the last of each city: ${Array.from(last, ({ params }) => params.city)
+      .sort()
+      .join(", ")}`
+  )
 }).pipe(Effect.scoped)
 
 const port = Number(process.argv[2])

@@ -108,11 +108,22 @@ export class Connection {
 
   /** Whether something was delivered that the client has not taken. */
   get isWaiting(): boolean {
-    if (this.backlog.length > 0 || this.writer.pending > 0) return true
+    return this.backlog.length > 0 || this.writer.pending > 0 || this.hasMailboxesWaiting
+  }
+
+  private get hasMailboxesWaiting(): boolean {
     for (const session of this.sessions.values()) {
       for (const subscription of session.subscriptions.values()) if (subscription.isWaiting) return true
     }
     return false
+  }
+
+  /**
+   * Whether the peer cannot be heard, because its publishes must wait and it is not read. One that has messages to
+   * take itself does not count: the credit for them may be what is not read, and then only its end helps.
+   */
+  private get isHeldBack(): boolean {
+    return this.isPaused && !this.hasMailboxesWaiting
   }
 
   /** Says goodbye with a reason and ends; what was delivered before still goes out. */
@@ -178,8 +189,7 @@ export class Connection {
   /** Sends a PING every interval; a peer from which nothing was heard for `missed` of them is dead. */
   ping(missed: number): Effect.Effect<void> {
     const beat = Effect.sync(() => {
-      // A peer that is not read, because its publishes must wait, cannot be heard.
-      const isSilent = this.heard === this.heardAtPing && !this.isPaused
+      const isSilent = this.heard === this.heardAtPing && !this.isHeldBack
       this.missedPings = isSilent ? this.missedPings + 1 : 0
       this.heardAtPing = this.heard
       if (this.missedPings >= missed) this.end("ping-timeout")

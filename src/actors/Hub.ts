@@ -2,7 +2,7 @@
  * The hub: the supervisor of topics, connections and their sessions. It is a Layer; when its scope closes it
  * drains: it says it is shutting down, lets mailboxes run empty within a time limit, and says goodbye.
  */
-import { Cause, Context, Deferred, Effect, Layer, Schedule, type Scope } from "effect"
+import { Cause, Context, Deferred, Effect, Layer, Schedule, Scope } from "effect"
 import type { Duplex } from "../protocol/Duplex.ts"
 import { duplexPair } from "../protocol/DuplexPair.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
@@ -58,7 +58,9 @@ const make = Effect.gen(function* () {
   const settings = yield* Settings
   const messageLog = yield* MessageLog
   const context = yield* Effect.context<never>()
-  const system = yield* makeActorSystem
+  // The actors' own scope, made before the drain is registered, so that it closes after the drain that needs them.
+  const actors = yield* Scope.fork(yield* Effect.scope)
+  const system = yield* Effect.provideService(makeActorSystem, Scope.Scope, actors)
   const counters = new Counters()
   const supervisor = new Supervisor(system, counters, settings)
   const connections = new Set<Connection>()

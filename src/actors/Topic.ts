@@ -116,7 +116,8 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
 
   protected override failed(batch: Batch, cause: Cause.Cause<MessageLogError>): Effect.Effect<void> {
     this.options.tracer?.failed(batch, cause)
-    this.producers?.refuse(batch)
+    this.producers ??= new Producers(this.options.deduplicationWindow)
+    this.producers.refuse(batch)
     return this.options.failed(this, batch, cause)
   }
 

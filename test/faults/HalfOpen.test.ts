@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Schema } from "effect"
+import { Polestar } from "../../src/sdk/Polestar.ts"
 import * as Topic from "../../src/sdk/Topic.ts"
 import { range, take } from "../contracts/sdk/Kit.ts"
 import { busyHub } from "./BusyHub.ts"
 import { CutProxy } from "./CutProxy.ts"
-import { eventually, joined, sdkClient, watchStates, wireClient } from "./Faults.ts"
+import { eventually, joined, sdkClient, soon, watchStates, wireClient } from "./Faults.ts"
 
 const topic = Topic.make("half.open", Schema.Number)
 const retainAll = { hotTierMessages: 1_000_000, hotTierBytes: 268_435_456, hotTierTotalBytes: 268_435_456 }
@@ -124,6 +125,49 @@ describe("faults - half-open connections", () => {
       const receipt = yield* client.next("Receipt")
       assert.strictEqual(receipt.position.offset, frames * messages.length)
       yield* slow.messages(1, frames * messages.length + 1)
+    })
+  )
+
+  it.live("half-open - a client that waits for itself, and is not read any more, gets on", () =>
+    Effect.gen(function* () {
+      const limits = { clientQueueSize: 10, queueSize: 10, hotTierMessages: 10_000 }
+      const { hub, port } = yield* busyHub({ pingInterval: 200, ...retainAll, ...limits })
+      const star = yield* sdkClient(port, { queueSize: 10_000, writeTimeout: Duration.millis(500) })
+      const sessions = yield* Effect.forEach(range(4), () => Polestar.fromClient(star.client))
+      const big = Topic.raw("half.own")
+      const { messages } = yield* star.open(big, { overflow: "wait", queueSize: 5 })
+      const each = 100
+      // More than the hub holds of a connection: it stops reading it, and with it the credit.
+      const publishing = yield* Effect.forkChild(
+        Effect.forEach(
+          sessions,
+          (session, who) =>
+            Effect.forEach(
+              range(each),
+              (n) => {
+                const payload = new Uint8Array(60_000)
+                payload[0] = who
+                payload[1] = n
+                return session.publish(big, payload)
+              },
+              { concurrency: "unbounded" }
+            ),
+          { concurrency: "unbounded" }
+        ),
+        { startImmediately: true }
+      )
+      yield* eventually(
+        "the hub to be full",
+        Effect.map(hub.metrics, ({ queueDepth }) => queueDepth >= 9)
+      )
+      const all = yield* soon("all messages", take(messages, sessions.length * each))
+      yield* joined("all receipts", publishing)
+      for (const who of range(sessions.length)) {
+        assert.deepStrictEqual(
+          all.filter(({ value }) => value[0] === who).map(({ value }) => value[1]),
+          range(each)
+        )
+      }
     })
   )
 })

@@ -15,7 +15,12 @@ const printed = async (example: string): Promise<ReadonlyArray<string>> => {
 describe("examples", () => {
   it("examples - weather: typed topics and wildcards", { timeout: 60_000 }, async () => {
     const lines = await printed("weather")
-    for (const line of ["london: 12 °C", "paris: 15.5 °C", "oslo: -3 °C", 'weather.humidity.london: {"percent":81}']) {
+    for (const line of [
+      "london: 12 °C",
+      "paris: 15.5 °C",
+      "oslo: -3 °C",
+      'weather.humidity.london: {"percent":81}'
+    ]) {
       assert.include(lines, line)
     }
     assert.strictEqual(lines.at(-1), "the last of each city: london, oslo, paris")

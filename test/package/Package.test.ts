@@ -67,7 +67,9 @@ describe("package - outside the checkout", () => {
     await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module", private: true }))
     await writeFile(join(folder, "tsconfig.json"), JSON.stringify(tsconfig))
     await writeFile(join(folder, "program.ts"), program)
-    await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball}`], { cwd: folder })
+    await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball}`], {
+      cwd: folder
+    })
   }, 240_000)
 
   afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -80,7 +82,9 @@ describe("package - outside the checkout", () => {
   })
 
   it("has the command", { timeout: 60_000 }, async () => {
-    const { stdout } = await run(join(folder, "node_modules", ".bin", "polestar"), ["--version"], { cwd: folder })
+    const { stdout } = await run(join(folder, "node_modules", ".bin", "polestar"), ["--version"], {
+      cwd: folder
+    })
     assert.match(stdout, /0\.1\.0/)
   })
 })
