@@ -204,7 +204,7 @@ export const polestar: System = {
   encodeConnect: () =>
     Buffer.concat([
       frame(HELLO, Buffer.from("STAR"), Buffer.from([1, 1]), u32(0), text8("bench"), Buffer.alloc(2)),
-      frame(OPEN, SESSION, u32(1), randomBytes(16), text8("bench"))
+      frame(OPEN, SESSION, u32(1), randomBytes(16), u32(1), text8("bench"))
     ]),
   connected: (bytes) => received(bytes, OPENED),
   encodeSubscribe: (pattern) =>

@@ -115,10 +115,18 @@ export abstract class Actor<M, E = never> {
     try {
       const wait = this.handle(message)
       if (wait === undefined) return undefined
-      return Effect.catchCause(wait, (cause) => this.failed(message, cause))
+      return Effect.catchCause(wait, (cause) => this.recover(message, cause))
     } catch (error) {
-      return this.failed(message, Cause.die(error))
+      return this.recover(message, Cause.die(error))
     }
+  }
+
+  /** An actor outlives also what goes wrong with its failing. */
+  private recover(message: M, cause: Cause.Cause<E>): Effect.Effect<void> {
+    return Effect.catchCause(
+      Effect.suspend(() => this.failed(message, cause)),
+      (second) => Effect.logError("an actor could not be told of its failure", second)
+    )
   }
 
   private hasRoom(message: M): boolean {

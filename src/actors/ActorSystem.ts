@@ -9,6 +9,8 @@ import { Clock, Context, Effect, Fiber, Scope } from "effect"
 
 export interface Flushable {
   readonly flush: () => void
+  /** Told that `flush` threw. */
+  readonly broke: (error: unknown) => void
 }
 
 export class ActorSystem {
@@ -44,11 +46,13 @@ export class ActorSystem {
 
   /** Does `work` as one turn: the clock is read once for all of it. */
   turn(work: () => void): void {
+    // What is resumed within a turn may begin one of its own.
+    const outer = this.turnTime
     this.turnTime = Number(this.clock.currentTimeNanosUnsafe()) / 1e6
     try {
       work()
     } finally {
-      this.turnTime = 0
+      this.turnTime = outer
     }
   }
 
@@ -66,7 +70,14 @@ export class ActorSystem {
       this.scheduled = false
       const dirty = this.dirty
       this.dirty = []
-      for (const each of dirty) each.flush()
+      for (const each of dirty) {
+        // One connection that fails must not keep the others from writing.
+        try {
+          each.flush()
+        } catch (error) {
+          each.broke(error)
+        }
+      }
     })
   }
 }

@@ -116,7 +116,7 @@ export class ClientFrames {
     const session = new Session(
       registry,
       writer,
-      { number: frame.session, id: frame.id, name: frame.name },
+      { number: frame.session, id: frame.id, incarnation: frame.incarnation, name: frame.name },
       (closed, reason, subscription) => this.connection.sessionClosed(closed, reason, subscription)
     )
     sessions.set(frame.session, session)
@@ -143,13 +143,10 @@ export class ClientFrames {
     if (error !== undefined) return ["invalid-pattern", error.message]
     if (isReserved(frame.pattern) && !isForClients(frame.pattern)) return ["reserved-topic"]
     if (session.subscriptions.has(frame.subscription)) return ["subscription-exists"]
-    const { autoCreateTopics, maxSubscriptionsPerSession } = session.hub.settings
+    const { maxSubscriptionsPerSession } = session.hub.settings
     if (session.subscriptions.size >= maxSubscriptionsPerSession) return ["limit-reached"]
-    if (!isLiteral(frame.pattern)) {
-      if (frame.start._tag === "Position")
-        return ["bad-request", "a position is of one topic; the pattern has wildcards"]
-    } else if (!autoCreateTopics && session.hub.topics.get(frame.pattern) === undefined) {
-      return ["topic-not-found"]
+    if (frame.start._tag === "Position" && !isLiteral(frame.pattern)) {
+      return ["bad-request", "a position is of one topic; the pattern has wildcards"]
     }
     return undefined
   }
@@ -160,6 +157,9 @@ export class ClientFrames {
     const refusal = this.refusal(session, frame)
     if (refusal !== undefined)
       return void this.fail(frame, refusal[0], refusal[1] ?? errorMessage(refusal[0]))
+    // The topic is made now, so that the client can be told where in it its subscription begins.
+    const topic = isLiteral(frame.pattern) ? session.hub.topicNamed(frame.pattern) : undefined
+    if (typeof topic === "string") return void this.fail(frame, topic)
     const { clientQueueBytes, clientQueueSize } = session.hub.settings
     const subscription = session.subscribe({
       id: frame.subscription,
@@ -171,9 +171,7 @@ export class ClientFrames {
       maxMessages: clientQueueSize,
       maxBytes: clientQueueBytes
     })
-    // The topic is made now, so that the client can be told where in it its subscription begins.
-    const topic = isLiteral(frame.pattern) ? session.hub.topicNamed(frame.pattern) : undefined
-    const log = typeof topic === "object" ? topic.log : undefined
+    const log = topic?.log
     this.connection.writer.control({
       _tag: "Subscribed",
       session: frame.session,

@@ -6,7 +6,7 @@
  * frames are still read, so that a client which waits for its own subscriber can grant it credit. When the
  * backlog is full too, reading stops, and with it the client.
  */
-import { type Cause, Deferred, Effect, Queue, Schedule, type Scope } from "effect"
+import { Cause, Deferred, Effect, Queue, Schedule, type Scope } from "effect"
 import type { Batch } from "../protocol/Batch.ts"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import { Deque } from "../protocol/Deque.ts"
@@ -88,7 +88,7 @@ export class Connection {
     this.registry = options.registry
     this.inbox = inbox
     this.scope = scope
-    this.writer = new ConnectionWriter(duplex, options.registry)
+    this.writer = new ConnectionWriter(duplex, options.registry, (error) => this.broke(error))
     this.frames = new ClientFrames(this)
     this.gatherer = new PublishGatherer(options.registry, options.maxMessage)
     this.reader = new FrameReader(longestHello)
@@ -136,6 +136,13 @@ export class Connection {
     this.duplex.end()
   }
 
+  /** An error of the hub's own: this connection ends, and the others go on. */
+  broke(cause: unknown): void {
+    this.registry.system.fork(Effect.logError(`the connection of ${this.peer} failed`, cause))
+    this.end("hub-failed")
+    this.duplex.destroy()
+  }
+
   /** After HELLO: frames may now be as long as agreed. */
   welcome(name: string): void {
     this.welcomed = true
@@ -181,10 +188,15 @@ export class Connection {
         this.duplex.resume()
       }
       this.registry.system.turn(() => this.process(chunks))
-      if (this.backlogBytes > backlogLimit) yield* this.backlogShrinks
-      if (this.writer.isControlFull) yield* this.peerReads
+      if (this.backlogBytes > backlogLimit) yield* this.orGone(this.backlogShrinks)
+      if (this.writer.isControlFull) yield* this.orGone(this.peerReads)
     }
   })
+
+  /** A peer that is gone is not waited for. */
+  private orGone(wait: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.raceFirst(wait, Deferred.await(this.gone))
+  }
 
   /** Sends a PING every interval; a peer from which nothing was heard for `missed` of them is dead. */
   ping(missed: number): Effect.Effect<void> {
@@ -353,5 +365,8 @@ export const serve = Effect.fnUntraced(function* (
       dialTimeout
     )
   )
-  yield* Effect.ignore(connection.read()).pipe(Effect.raceFirst(Deferred.await(connection.ending)))
+  const reading = Effect.catchCause(connection.read(), (cause) =>
+    Cause.hasDies(cause) ? Effect.sync(() => connection.broke(Cause.squash(cause))) : Effect.void
+  )
+  yield* Effect.raceFirst(reading, Deferred.await(connection.ending))
 }, Effect.scoped)

@@ -21,6 +21,7 @@ const flushAt = 262_144
 const controlLimit = 1_048_576
 
 export class ConnectionWriter implements Outlet, Flushable {
+  readonly broke: (error: unknown) => void
   private readonly duplex: Duplex
   private readonly registry: Registry
   private readonly outbox = new Outbox()
@@ -36,7 +37,9 @@ export class ConnectionWriter implements Outlet, Flushable {
   private spans: Array<EndSpan> | undefined
   private drainListeners: Array<() => void> = []
 
-  constructor(duplex: Duplex, registry: Registry) {
+  /** `broke` is told of an error of the hub's own while writing. */
+  constructor(duplex: Duplex, registry: Registry, broke: (error: unknown) => void) {
+    this.broke = broke
     this.duplex = duplex
     this.registry = registry
   }

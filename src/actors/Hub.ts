@@ -6,6 +6,7 @@ import { Cause, Context, Deferred, Effect, Layer, Schedule, Scope } from "effect
 import type { Duplex } from "../protocol/Duplex.ts"
 import { duplexPair } from "../protocol/DuplexPair.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { checkTopicName } from "../protocol/TopicName.ts"
 import { Counters } from "../services/Counters.ts"
 import { type HubMetrics, metricsOf, registerMetrics } from "../services/HubMetrics.ts"
 import { MessageLog } from "../services/MessageLog.ts"
@@ -115,6 +116,15 @@ const make = Effect.gen(function* () {
   })
   yield* Effect.forkScoped(Effect.repeat(checkWriting, Schedule.spaced(settings.clientWriteTimeout)))
 
+  const end = Effect.sync(() => {
+    for (const connection of connections) connection.end("hub-failed")
+  })
+  yield* Effect.forkScoped(
+    Effect.catch(Deferred.await(supervisor.failed), (error) =>
+      Effect.andThen(Effect.logError("the hub cannot go on", error), end)
+    )
+  )
+
   return Hub.of({
     id,
     serve: serveDuplex,
@@ -128,6 +138,7 @@ const make = Effect.gen(function* () {
     topics,
     createTopic: (name) =>
       Effect.suspend(() => {
+        if (checkTopicName(name) !== undefined) return Effect.fail<ErrorCode>("invalid-topic")
         if (registry.topics.get(name) !== undefined) return Effect.succeed(false)
         const topic = registry.create(name)
         return typeof topic === "string" ? Effect.fail(topic) : Effect.succeed(true)
@@ -144,16 +155,15 @@ const drainOf = (
   begin: () => void
 ): Effect.Effect<void> => {
   const emptied = Effect.gen(function* () {
-    const busy: Array<Effect.Effect<void>> = []
-    registry.topics.forEach((topic) => {
-      if (!topic.isIdle) busy.push(topic.whenIdle)
-    })
-    yield* Effect.all(busy, { concurrency: "unbounded", discard: true })
-    // Mailboxes empty as their clients read and grant credit.
-    yield* Effect.repeat(Effect.void, {
-      schedule: Schedule.spaced("10 millis"),
-      while: () => [...connections].some((connection) => connection.isWaiting)
-    })
+    const isBusy = () => {
+      let busy = false
+      registry.topics.forEach((topic) => {
+        busy ||= !topic.isIdle
+      })
+      return busy || [...connections].some((connection) => connection.isWaiting)
+    }
+    // Mailboxes empty as their clients read and grant credit, and what waited for them comes after.
+    yield* Effect.repeat(Effect.void, { schedule: Schedule.spaced("10 millis"), while: isBusy })
   })
   const drain = Effect.gen(function* () {
     begin()

@@ -5,6 +5,7 @@ import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import { checkPattern } from "../protocol/Pattern.ts"
 import type { HubMetrics } from "../services/HubMetrics.ts"
 import type { TopicInfo } from "./HubView.ts"
+import { isForClients } from "./Registry.ts"
 
 export interface HubAnswers {
   readonly metrics: Effect.Effect<HubMetrics>
@@ -23,11 +24,12 @@ export const answerRequest =
       case "topics":
         return decodeTopicsRequest(decodeText(body)).pipe(
           Effect.mapError((): ErrorCode => "bad-request"),
-          Effect.flatMap(({ pattern = ">" }) =>
-            checkPattern(pattern) === undefined
-              ? hub.topics(pattern)
-              : Effect.fail<ErrorCode>("invalid-pattern")
-          ),
+          Effect.flatMap(({ pattern = ">" }) => {
+            if (checkPattern(pattern) !== undefined) return Effect.fail<ErrorCode>("invalid-pattern")
+            // Who knows a channel's name may use it, so nobody is told the names.
+            if (!isForClients(pattern)) return Effect.fail<ErrorCode>("reserved-topic")
+            return hub.topics(pattern)
+          }),
           Effect.map(encode),
           Effect.withSpan("Hub.topics")
         )

@@ -6,13 +6,19 @@
  */
 import type { Batch } from "../protocol/Batch.ts"
 
+/** The sequences of a batch that failed. */
+interface Refused {
+  readonly first: number
+  readonly last: number
+}
+
 interface Produced {
   sequence: number
   /** The offset of the newest message. */
   offset: number
   at: number
-  /** First sequences of batches that failed, and so are not here although later ones are. */
-  refused: Array<number> | undefined
+  /** What failed, and so is not here although later ones are. */
+  refused: ReadonlyArray<Refused> | undefined
   /** The latest session that sent again; 0 if none did. */
   resumedBy: number
 }
@@ -24,6 +30,17 @@ const maxRefused = 1024
 
 /** Whether `sequence` came before or is `last`, in numbers that begin again after 2^32. */
 const isUpTo = (sequence: number, last: number): boolean => ((sequence - last) | 0) <= 0
+
+const isAmong = (sequence: number, { first, last }: Refused): boolean =>
+  isUpTo(first, sequence) && isUpTo(sequence, last)
+
+/** What is still refused when `sequence` has come after all. */
+const without = (refused: Refused, sequence: number): ReadonlyArray<Refused> => {
+  if (!isAmong(sequence, refused)) return [refused]
+  const before = { first: refused.first, last: (sequence - 1) >>> 0 }
+  const after = { first: (sequence + 1) >>> 0, last: refused.last }
+  return [before, after].filter(({ first, last }) => isUpTo(first, last))
+}
 
 export class Producers {
   private readonly known = new Map<string, Produced>()
@@ -41,30 +58,36 @@ export class Producers {
 
   /** The batch was stored. */
   remember(batch: Batch): void {
-    const known = this.known.get(batch.publisherId) ?? this.newcomer(batch)
+    const producer = batch.publisher?.producer
+    if (producer === undefined) return
+    const known = this.known.get(producer) ?? this.newcomer(batch)
+    // Made anew in the map, so that the one that was quiet longest stands first.
+    this.known.delete(producer)
+    this.known.set(producer, known)
     if (!isUpTo(batch.lastSequence, known.sequence)) known.sequence = batch.lastSequence
     known.offset = batch.offset + batch.count - 1
     known.at = batch.timestamp
     if (!batch.resent) return
-    known.refused = known.refused?.filter((first) => first !== batch.firstSequence)
+    const refused = known.refused?.flatMap((each) => without(each, batch.firstSequence))
+    known.refused = refused?.slice(-maxRefused)
     this.resume(known, batch)
   }
 
   /** The batch was not stored, though later ones of its publisher may be. */
   refuse(batch: Batch): void {
-    const known = this.known.get(batch.publisherId) ?? this.newcomer(batch)
-    known.refused ??= []
-    known.refused.push(batch.firstSequence)
-    if (known.refused.length > maxRefused) known.refused.shift()
+    const known = this.of(batch) ?? this.newcomer(batch)
+    const refused = { first: batch.firstSequence, last: batch.lastSequence }
+    known.refused = [...(known.refused ?? []), refused].slice(-maxRefused)
   }
 
-  /** If the batch, which was sent again, is here already, the offset of its publisher's newest message. */
+  /** If the batch, which is one frame that was sent again, is here already, the offset of its publisher's newest message. */
   find(batch: Batch): number | undefined {
-    const known = this.known.get(batch.publisherId)
+    const known = this.of(batch)
     if (known !== undefined) this.resume(known, batch)
     if (known === undefined || !isUpTo(batch.lastSequence, known.sequence)) return undefined
     if (known.at < batch.timestamp - this.window) return undefined
-    return known.refused?.includes(batch.firstSequence) === true ? undefined : known.offset
+    const isRefused = known.refused?.some((refused) => isAmong(batch.firstSequence, refused))
+    return isRefused === true ? undefined : known.offset
   }
 
   /**
@@ -73,7 +96,7 @@ export class Producers {
    */
   isLate(batch: Batch): boolean {
     if (!this.hasResumed) return false
-    const known = this.known.get(batch.publisherId)
+    const known = this.of(batch)
     return known !== undefined && (batch.publisher?.ordinal ?? known.resumedBy) < known.resumedBy
   }
 
@@ -87,9 +110,13 @@ export class Producers {
     this.hasResumed = true
   }
 
+  private of(batch: Batch): Produced | undefined {
+    const producer = batch.publisher?.producer
+    return producer === undefined ? undefined : this.known.get(producer)
+  }
+
   /** A publisher of which nothing is stored yet. */
   private newcomer(batch: Batch): Produced {
-    if (this.known.size >= maxProducers) this.makeRoom(batch.timestamp)
     const produced: Produced = {
       sequence: (batch.firstSequence - 1) >>> 0,
       offset: 0,
@@ -97,20 +124,13 @@ export class Producers {
       refused: undefined,
       resumedBy: 0
     }
-    this.known.set(batch.publisherId, produced)
-    return produced
-  }
-
-  private makeRoom(now: number): void {
-    this.expire(now)
-    if (this.known.size < maxProducers) return
-    let quietest: string | undefined
-    let quietestAt = Number.POSITIVE_INFINITY
-    for (const [id, { at }] of this.known) {
-      if (at >= quietestAt) continue
-      quietest = id
-      quietestAt = at
+    const producer = batch.publisher?.producer
+    if (producer === undefined) return produced
+    if (this.known.size >= maxProducers) {
+      const quietest = this.known.keys().next()
+      if (quietest.done !== true) this.known.delete(quietest.value)
     }
-    if (quietest !== undefined) this.known.delete(quietest)
+    this.known.set(producer, produced)
+    return produced
   }
 }

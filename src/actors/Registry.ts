@@ -8,7 +8,6 @@ import { encodeText } from "../protocol/Bytes.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import { isLiteral } from "../protocol/Pattern.ts"
 import { PatternTrie } from "../protocol/PatternTrie.ts"
-import type { Durability } from "../protocol/Position.ts"
 import { decodeTopicName, isReserved } from "../protocol/TopicName.ts"
 import { TopicTrie } from "../protocol/TopicTrie.ts"
 import type { Counters } from "../services/Counters.ts"
@@ -39,7 +38,6 @@ export class Registry {
   readonly counters: Counters
   readonly settings: Settings["Service"]
   readonly tracer: BatchTracer | undefined
-  readonly durability: Durability = "accepted"
   readonly index = new TopicIndex()
   readonly topics = new TopicTrie<Topic>()
   readonly subscriptions = new PatternTrie<Subscription>()

@@ -135,7 +135,14 @@ export const begin = (
     }
     for (const [index, topic] of topics.entries())
       yield* catchUp(subscription, topic, beginnings[index], progress)
-    if (start._tag === "Resume" && progress.gaps === 0 && !subscription.closed) {
+    if (subscription.closed) return
+    outlet.control({
+      _tag: "CaughtUp",
+      session: number,
+      subscription: subscription.id,
+      messages: progress.messages
+    })
+    if (start._tag === "Resume" && progress.gaps === 0) {
       outlet.control({
         _tag: "Recovered",
         session: number,

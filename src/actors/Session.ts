@@ -6,6 +6,7 @@ import { type Effect, Exit, Scope } from "effect"
 import type { Batch, Publisher } from "../protocol/Batch.ts"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import type { Durability } from "../protocol/Position.ts"
 import type { Outlet } from "./Outlet.ts"
 import type { Registry } from "./Registry.ts"
 import { Subscription, type SubscriptionOptions } from "./Subscription.ts"
@@ -15,6 +16,8 @@ export class Session implements Publisher {
   readonly number: number
   /** The client's uuid, the same on every connection. */
   readonly id: string
+  /** Tells one life of the client from another that uses the same uuid. */
+  readonly producer: string
   readonly name: string
   readonly ordinal: number
   readonly outlet: Outlet
@@ -27,20 +30,26 @@ export class Session implements Publisher {
   constructor(
     hub: Registry,
     outlet: Outlet,
-    options: { readonly number: number; readonly id: string; readonly name: string },
+    options: {
+      readonly number: number
+      readonly id: string
+      readonly incarnation: number
+      readonly name: string
+    },
     onClosed: (session: Session, reason: CloseReason, subscription: number) => void
   ) {
     this.hub = hub
     this.outlet = outlet
     this.number = options.number
     this.id = options.id
+    this.producer = `${options.id}/${options.incarnation}`
     this.name = options.name
     this.ordinal = ++hub.lastOrdinal
     this.scope = Scope.forkUnsafe(hub.system.scope)
     this.onClosed = onClosed
   }
 
-  receipt(batch: Batch, duplicate: boolean): void {
+  receipt(batch: Batch, durability: Durability, duplicate: boolean): void {
     if (this.closed) return
     this.outlet.control({
       _tag: "Receipt",
@@ -49,7 +58,7 @@ export class Session implements Publisher {
       lastSequence: batch.lastSequence,
       position: { epoch: batch.epoch, offset: batch.offset },
       count: batch.count,
-      durability: this.hub.durability,
+      durability,
       duplicate
     })
   }

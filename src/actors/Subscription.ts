@@ -109,7 +109,7 @@ export class Subscription {
   addCredit(messages: number, bytes: number): void {
     this.creditMessages = added(this.creditMessages, messages)
     this.creditBytes = added(this.creditBytes, bytes)
-    this.pump()
+    if (this.pump()) this.session.outlet.pumpLater(this)
   }
 
   /** Writes what waits, as far as credit and the connection allow. Answers whether the connection is full. */
@@ -131,6 +131,7 @@ export class Subscription {
     this.lanes.length = 0
     this.messages = 0
     this.bytes = 0
+    this.drops = undefined
     this.announceRoom()
   }
 

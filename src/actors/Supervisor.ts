@@ -56,7 +56,6 @@ export class Supervisor {
       yield* Effect.logWarning(`${actor} failed`, cause)
       if (failures.times.length > restartLimit) {
         Deferred.doneUnsafe(this.failed, Effect.fail(new HubError({ reason: "actor-failed", actor, cause })))
-        return
       }
       yield* failures.rest
     }

@@ -116,8 +116,11 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
 
   protected override failed(batch: Batch, cause: Cause.Cause<MessageLogError>): Effect.Effect<void> {
     this.options.tracer?.failed(batch, cause)
-    this.producers ??= new Producers(this.options.deduplicationWindow)
-    this.producers.refuse(batch)
+    // One that failed after it was placed is there, and has its receipt.
+    if (batch.publisher !== undefined) {
+      this.producers ??= new Producers(this.options.deduplicationWindow)
+      this.producers.refuse(batch)
+    }
     return this.options.failed(this, batch, cause)
   }
 
@@ -145,7 +148,7 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
     }
     const publisher = batch.publisher
     batch.publisher = undefined
-    if (publisher !== undefined && batch.wantsReceipt) publisher.receipt(batch, false)
+    if (publisher !== undefined && batch.wantsReceipt) publisher.receipt(batch, this.log.durability, false)
     const end = tracer?.route(batch, this.subscribers.length)
     const waiting = this.fanOut(batch)
     if (end === undefined) return waiting
@@ -178,7 +181,7 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
     batch.epoch = this.log.epoch
     batch.offset = newest
     this.options.counters.messagesDuplicate += batch.count
-    batch.publisher?.receipt(batch, true)
+    batch.publisher?.receipt(batch, this.log.durability, true)
     batch.publisher = undefined
     return true
   }

@@ -6,6 +6,7 @@
 import { allocateBytes, copyBytes, readU32 } from "./Bytes.ts"
 import type { Placed } from "./Deliver.ts"
 import type { ErrorCode } from "./ErrorCode.ts"
+import type { Durability } from "./Position.ts"
 import { PublishHeader, readPublish } from "./Publish.ts"
 
 const smallestSlab = 1024
@@ -46,7 +47,9 @@ export interface Publisher {
   readonly id: string
   /** Rises from session to session: of two with one uuid the higher is the later. */
   readonly ordinal: number
-  readonly receipt: (batch: Batch, duplicate: boolean) => void
+  /** The session's uuid and incarnation: whose sequences these are. */
+  readonly producer: string
+  readonly receipt: (batch: Batch, durability: Durability, duplicate: boolean) => void
   /** The batch left no trace. */
   readonly reject: (batch: Batch, code: ErrorCode, message: string) => void
 }

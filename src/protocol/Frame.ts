@@ -53,7 +53,7 @@ const layouts = {
     maxMessage: u32,
     pingInterval: u32
   }),
-  Open: struct({ session: u32, request: u32, id: uuid, name: text8 }),
+  Open: struct({ session: u32, request: u32, id: uuid, incarnation: u32, name: text8 }),
   Opened: struct({ session: u32, request: u32 }),
   Close: struct({ session: u32, request: u32 }),
   Closed: struct({ session: u32, request: u32, reason: closeReason, subscription: u32 }),
@@ -100,6 +100,7 @@ const layouts = {
   }),
   Recovered: struct({ session: u32, subscription: u32, messages: u32 }),
   Gap: struct({ session: u32, subscription: u32, topic: text8, from: position, to: position }),
+  CaughtUp: struct({ session: u32, subscription: u32, messages: u32 }),
   Failure: struct({ session: u32, request: u32, code: errorCode, message: text16 }),
   Ping: struct({ token: u64 }),
   Pong: struct({ token: u64 }),

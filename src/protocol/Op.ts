@@ -20,6 +20,7 @@ export const Op = {
   Dropped: 0x14,
   Recovered: 0x15,
   Gap: 0x16,
+  CaughtUp: 0x17,
   Failure: 0x1f,
   Ping: 0x20,
   Pong: 0x21,

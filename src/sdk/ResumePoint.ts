@@ -4,7 +4,8 @@
  *
  * Normally a topic is one interval. An urgent message that overtakes others leaves a hole; a message that cannot
  * have overtaken (priority 0) closes all holes before it, since what is still missing there expired, was dropped,
- * or was the subscriber's own. Bounded: of a topic with more than `maxIntervals` intervals the newest are not
+ * or was the subscriber's own. Until the first such message it is not known where a topic begins; it is not among
+ * the positions then, and what came of it is left out when it comes again. Bounded: of a topic with more than `maxIntervals` intervals the newest are not
  * remembered, and of more than `maxTopics` topics those that were quiet longest are forgotten. Then nothing is
  * lost, but messages may come a second time after a reconnection; their positions tell.
  */
@@ -22,6 +23,8 @@ export interface Range {
 interface Seen {
   readonly topic: string
   epoch: number
+  /** Whether all messages before the first pair have come, or will not. */
+  hasBegun: boolean
   /** Pairs of from and to, rising, apart from each other; the first pair may be empty, and says where it began. */
   bounds: Array<number>
 }
@@ -38,14 +41,16 @@ export class ResumePoint {
     this.topicLimit = topicLimit
   }
 
+  /** Whether there are no positions. */
   get isEmpty(): boolean {
-    return this.topics.size === 0
+    for (const seen of this.topics.values()) if (isBegun(seen)) return false
+    return true
   }
 
   /** Sets where a topic begins, unless it has begun. */
   begin(topic: string, position: Position): void {
     if (this.topics.has(topic)) return
-    this.add(topic, position.epoch, position.offset, position.offset)
+    this.add(topic, position.epoch, position.offset, position.offset, true)
   }
 
   /**
@@ -62,10 +67,11 @@ export class ResumePoint {
     const seen = this.touch(topic)
     const end = offset + count
     if (seen === undefined || seen.epoch !== epoch) {
-      if (seen === undefined) this.add(topic, epoch, offset, end)
-      else reset(seen, epoch, offset, end)
+      if (seen === undefined) this.add(topic, epoch, offset, end, !urgent)
+      else reset(seen, epoch, offset, end, !urgent)
       return undefined
     }
+    if (!urgent) seen.hasBegun = true
     const bounds = seen.bounds
     const last = bounds.length - 1
     if (bounds[last] === offset) {
@@ -92,10 +98,11 @@ export class ResumePoint {
   /** Takes note that the topic goes on at `to`. */
   gap(topic: string, from: Position, to: Position): void {
     const seen = this.touch(topic)
-    if (seen === undefined) this.add(topic, to.epoch, to.offset, to.offset)
-    else if (seen.epoch !== to.epoch || from.epoch !== to.epoch || to.offset < from.offset) {
-      reset(seen, to.epoch, to.offset, to.offset)
-    } else cover(seen, Math.min(from.offset, to.offset), to.offset)
+    const isRange = from.epoch === to.epoch && from.offset <= to.offset
+    // Messages before a range that is gone may still wait.
+    if (seen === undefined) this.add(topic, to.epoch, isRange ? from.offset : to.offset, to.offset, !isRange)
+    else if (seen.epoch !== to.epoch || !isRange) reset(seen, to.epoch, to.offset, to.offset, true)
+    else cover(seen, from.offset, to.offset)
   }
 
   /**
@@ -107,7 +114,9 @@ export class ResumePoint {
     const positions: Array<TopicPosition> = []
     let bytes = 0
     for (let i = all.length - 1; i >= 0; i--) {
-      const { bounds, epoch, topic } = all[i]!
+      const seen = all[i]!
+      if (!isBegun(seen)) continue
+      const { bounds, epoch, topic } = seen
       bytes += listedBytes(topic)
       if (bytes > maxBytes) break
       positions.push({ topic, epoch, offset: bounds[1]! })
@@ -126,20 +135,24 @@ export class ResumePoint {
     return seen
   }
 
-  private add(topic: string, epoch: number, from: number, to: number): void {
+  private add(topic: string, epoch: number, from: number, to: number, hasBegun: boolean): void {
     if (this.topics.size >= this.topicLimit) {
       for (const oldest of this.topics.keys()) {
         this.topics.delete(oldest)
         break
       }
     }
-    this.newest = { topic, epoch, bounds: [from, to] }
+    this.newest = { topic, epoch, hasBegun, bounds: [from, to] }
     this.topics.set(topic, this.newest)
   }
 }
 
-const reset = (seen: Seen, epoch: number, from: number, to: number): void => {
+/** Offsets begin at 0, so nothing comes before that. */
+const isBegun = ({ bounds, hasBegun }: Seen): boolean => hasBegun || bounds[0] === 0
+
+const reset = (seen: Seen, epoch: number, from: number, to: number, hasBegun: boolean): void => {
   seen.epoch = epoch
+  seen.hasBegun = hasBegun
   seen.bounds = [from, to]
 }
 

@@ -1,8 +1,10 @@
 /**
  * The log in memory: for each topic the newest batches, bounded by messages, bytes and age, and all topics
- * together by bytes. Nothing outlives the process, nor the closing of a topic: opened again it has another epoch.
+ * together by bytes. Nothing outlives the process. Of a topic that was closed only its place is kept, for the latest
+ * of them: opened again it goes on there, so that who resumes after its last message has missed nothing.
  */
 import { Clock, Effect, Layer, Random } from "effect"
+import type { Position } from "../protocol/Position.ts"
 import { MessageLog, type TopicLog } from "./MessageLog.ts"
 import { MemoryTopicLog, type TopicLimits } from "./memory/MemoryTopicLog.ts"
 import { SegmentStore } from "./memory/SegmentStore.ts"
@@ -18,6 +20,9 @@ export interface MemoryLimits extends TopicLimits {
 /** Epochs rise with time, and differ for logs that were made in the same millisecond. */
 const epochsPerMillisecond = 1024
 
+/** Closed topics whose place is remembered: about 10 MB. */
+const maxPlaces = 65_536
+
 export const make = Effect.fnUntraced(function* (limits: MemoryLimits) {
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
@@ -28,7 +33,19 @@ export const make = Effect.fnUntraced(function* (limits: MemoryLimits) {
     lastEpoch = Math.max(lastEpoch + 1, first + Math.floor(random.nextDoubleUnsafe() * epochsPerMillisecond))
     return lastEpoch
   }
-  const open = (): TopicLog => store.add((number) => new MemoryTopicLog(number, nextEpoch(), limits, store))
+  const places = new Map<string, Position>()
+  const open = (topic: string): TopicLog => {
+    const place = places.get(topic) ?? { epoch: nextEpoch(), offset: 0 }
+    places.delete(topic)
+    const closed = ({ epoch, nextOffset }: TopicLog) => {
+      if (places.size >= maxPlaces) {
+        const oldest = places.keys().next()
+        if (oldest.done !== true) places.delete(oldest.value)
+      }
+      places.set(topic, { epoch, offset: nextOffset })
+    }
+    return store.add((number) => new MemoryTopicLog(number, place.epoch, limits, store, place.offset, closed))
+  }
   return MessageLog.of({ open, bytes: () => store.bytes })
 })
 

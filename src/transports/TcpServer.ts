@@ -41,7 +41,7 @@ export class TcpServer extends Context.Service<
 const backlog = 4096
 
 const tlsOptions = Effect.gen(function* () {
-  const { tlsCa, tlsCert, tlsKey, tlsRequestClientCertificate } = yield* Settings
+  const { dialTimeout, tlsCa, tlsCert, tlsKey, tlsRequestClientCertificate } = yield* Settings
   if (tlsCert === undefined || tlsKey === undefined) return Option.none<Tls.TlsOptions>()
   const files = yield* FileSystem.FileSystem
   const read = (path: string) =>
@@ -57,6 +57,7 @@ const tlsOptions = Effect.gen(function* () {
     cert,
     key,
     minVersion: "TLSv1.3",
+    handshakeTimeout: dialTimeout,
     requestCert: tlsRequestClientCertificate,
     rejectUnauthorized: tlsRequestClientCertificate
   })

@@ -228,9 +228,9 @@ export class WireClient {
   }
 
   /** Answers the number of the request. */
-  open(session: number, id = sessionId(session)): number {
+  open(session: number, id = sessionId(session), incarnation = 1): number {
     const request = ++this.requests
-    this.send({ _tag: "Open", session, request, id, name: `session ${session}` })
+    this.send({ _tag: "Open", session, request, id, incarnation, name: `session ${session}` })
     return request
   }
 

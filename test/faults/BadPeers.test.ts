@@ -97,18 +97,25 @@ describe("faults - bad peers", () => {
   it.live("bad peers - thousands that say nothing: the hub is full for a while, then free again", () =>
     Effect.gen(function* () {
       const silent = 2000
-      const limit = 1500
+      const limit = 400
       const hub = yield* startHub({ maxConnections: limit, dialTimeout: 4000 })
       const goesOn = yield* workOn(hub.port)
-      const sockets = yield* Effect.forEach(range(silent), () => openSocket(hub.port), { concurrency: 100 })
       let closed = 0
-      for (const socket of sockets) {
-        socket.resume()
-        socket.on("close", () => closed++)
-      }
-      yield* goesOn
+      const openSilent = (count: number) =>
+        Effect.forEach(
+          range(count),
+          () =>
+            Effect.map(openSocket(hub.port), (socket) => {
+              socket.resume()
+              socket.on("close", () => closed++)
+            }),
+          { concurrency: 100, discard: true }
+        )
+      yield* openSilent(limit)
       // The newcomer is told why, before the silent ones have had their time.
       assert.strictEqual(yield* reasonFor(hub.port, () => {}), "too-many-connections")
+      yield* openSilent(silent - limit)
+      yield* goesOn
       yield* eventually(
         "all silent connections to be closed",
         Effect.sync(() => closed === silent),
@@ -121,8 +128,10 @@ describe("faults - bad peers", () => {
       const answer = yield* late.next("Response", (frame) => frame.request === request)
       const stats = JSON.parse(new TextDecoder().decode(answer.body))
       assert.strictEqual(stats.connections, 3)
-      assert.strictEqual(stats.connectionsClosed["too-many-connections"], silent - (limit - 2) + 1)
-      assert.strictEqual(stats.connectionsClosed["hello-timeout"], limit - 2)
+      const { "hello-timeout": silenced, "too-many-connections": refused } = stats.connectionsClosed
+      assert.strictEqual(silenced + refused, silent + 1)
+      assert.isAtLeast(silenced, limit - 2)
+      assert.isAbove(refused, 0)
     })
   )
 })

@@ -9,12 +9,12 @@ import { eventually, joined, sdkClient, soon, watchStates, wireClient } from "./
 
 const topic = Topic.make("half.open", Schema.Number)
 const retainAll = { hotTierMessages: 1_000_000, hotTierBytes: 268_435_456, hotTierTotalBytes: 268_435_456 }
-const pings = { pingInterval: Duration.millis(150) }
+const pings = { pingInterval: Duration.millis(500) }
 
 describe("faults - half-open connections", () => {
   it.live("half-open - both ends find out by themselves, and the client resumes on another connection", () =>
     Effect.gen(function* () {
-      const { goesOn, hub, port } = yield* busyHub({ pingInterval: 150, ...retainAll })
+      const { goesOn, hub, port } = yield* busyHub({ pingInterval: 500, ...retainAll })
       const proxy = yield* CutProxy.make(port)
       const star = yield* sdkClient(proxy.port, pings)
       const states = yield* watchStates(star)
@@ -99,7 +99,7 @@ describe("faults - half-open connections", () => {
   it.live("half-open - a publisher that the hub itself does not read is not a dead peer", () =>
     Effect.gen(function* () {
       const { port } = yield* busyHub({
-        pingInterval: 100,
+        pingInterval: 400,
         clientQueueSize: 10,
         queueSize: 10,
         ...retainAll
@@ -111,11 +111,11 @@ describe("faults - half-open connections", () => {
       client.answersPings = true
       yield* client.begin()
       const messages = range(32).map(() => ({ payload: new Uint8Array(30_000) }))
-      const frames = 40
+      const frames = 24
       for (const _ of range(frames)) client.publish("half.held", messages)
       client.publish("half.held", ["the last"], { receipt: true })
       // The hub has stopped reading this connection, and stays so for much more than two pings.
-      for (const _ of range(12)) {
+      for (const _ of range(6)) {
         const { token } = yield* slow.next("Ping")
         slow.send({ _tag: "Pong", token })
       }
@@ -131,7 +131,7 @@ describe("faults - half-open connections", () => {
   it.live("half-open - a client that waits for itself, and is not read any more, gets on", () =>
     Effect.gen(function* () {
       const limits = { clientQueueSize: 10, queueSize: 10, hotTierMessages: 10_000 }
-      const { hub, port } = yield* busyHub({ pingInterval: 200, ...retainAll, ...limits })
+      const { hub, port } = yield* busyHub({ pingInterval: 400, ...retainAll, ...limits })
       const star = yield* sdkClient(port, { queueSize: 10_000, writeTimeout: Duration.millis(500) })
       const sessions = yield* Effect.forEach(range(4), () => Polestar.fromClient(star.client))
       const big = Topic.raw("half.own")

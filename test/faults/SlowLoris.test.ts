@@ -25,19 +25,17 @@ describe("faults - slow-loris", () => {
       const goesOn = yield* workOn(hub.port)
       const client = yield* wireClient(hub.port)
       const hello = { minVersion: 1, maxVersion: 1, features: 3, name: "slow", token: "" }
-      const frames = [
-        encodeFrame({ _tag: "Hello", magic, ...hello }),
-        encodeFrame({ _tag: "Open", session: 1, request: 1, id: crypto.randomUUID(), name: "slow" }),
-        client.publishFrame("slow.loris", ["one", "two"], { receipt: true }).bytes
-      ]
-      for (const frame of frames) {
+      const trickle = Effect.fnUntraced(function* (frame: Uint8Array) {
         for (const byte of frame) {
           client.raw(Uint8Array.of(byte))
           yield* Effect.callback<void>((resume) => {
             setImmediate(() => resume(Effect.void))
           })
         }
-      }
+      })
+      yield* trickle(encodeFrame({ _tag: "Hello", magic, ...hello }))
+      client.open(1)
+      yield* trickle(client.publishFrame("slow.loris", ["one", "two"], { receipt: true }).bytes)
       const receipt = yield* client.next("Receipt")
       assert.strictEqual(receipt.count, 2)
 

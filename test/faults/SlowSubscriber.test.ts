@@ -73,7 +73,7 @@ describe("faults - slow subscribers", () => {
   it.live("wait - the publisher stops, memory is bounded, and everything arrives in order in the end", () =>
     Effect.gen(function* () {
       const limits = { clientQueueSize: 500, queueSize: 2000, hotTierBytes: MIB }
-      const hub = yield* startHub({ ...limits, pingInterval: 150 })
+      const hub = yield* startHub({ ...limits, pingInterval: 400 })
       const [publisher, slow, watcher] = yield* Effect.forEach(range(3), () =>
         sdkClient(hub.port, { writeTimeout: Duration.seconds(60) })
       )

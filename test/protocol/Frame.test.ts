@@ -47,6 +47,7 @@ describe("frame - what is written is read", () => {
       session: 1,
       request: 1,
       id: "00000000-0000-0000-0000-000000000000",
+      incarnation: 7,
       name: "é".repeat(200)
     }
     assert.deepStrictEqual(decode(encodeFrame(frame)), { ...frame, name: "é".repeat(127) })

@@ -61,7 +61,14 @@ export const frameArbitraries: { readonly [K in Frame["_tag"]]: Arbitrary.Arbitr
     maxMessage: u32,
     pingInterval: u32
   }),
-  Open: Arbitrary.all({ _tag: tag("Open"), session: u32, request: u32, id: uuid, name: text }),
+  Open: Arbitrary.all({
+    _tag: tag("Open"),
+    session: u32,
+    request: u32,
+    id: uuid,
+    incarnation: u32,
+    name: text
+  }),
   Opened: Arbitrary.all({ _tag: tag("Opened"), session: u32, request: u32 }),
   Close: Arbitrary.all({ _tag: tag("Close"), session: u32, request: u32 }),
   Closed: Arbitrary.all({
@@ -124,6 +131,7 @@ export const frameArbitraries: { readonly [K in Frame["_tag"]]: Arbitrary.Arbitr
     count: u32
   }),
   Recovered: Arbitrary.all({ _tag: tag("Recovered"), session: u32, subscription: u32, messages: u32 }),
+  CaughtUp: Arbitrary.all({ _tag: tag("CaughtUp"), session: u32, subscription: u32, messages: u32 }),
   Gap: Arbitrary.all({
     _tag: tag("Gap"),
     session: u32,

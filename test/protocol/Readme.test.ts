@@ -127,7 +127,7 @@ describe("readme", () => {
 
       const uuid = Array.from({ length: 16 }, (_, index) => index)
       send([
-        ...frame(0x03, 0, u32(1), u32(11), uuid, text8("me")),
+        ...frame(0x03, 0, u32(1), u32(11), uuid, u32(5), text8("me")),
         ...frame(
           0x07,
           0,

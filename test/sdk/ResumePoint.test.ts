@@ -6,10 +6,11 @@ import { maxIntervals, ResumePoint } from "../../src/sdk/ResumePoint.ts"
 class Naive {
   private epoch = 0
   private floor = 0
+  private begun = false
   private known: Set<number> | undefined
 
   receive(epoch: number, offset: number, count: number, urgent: boolean): Array<number> {
-    if (this.known === undefined || this.epoch !== epoch) this.reset(epoch, offset)
+    if (this.known === undefined || this.epoch !== epoch) this.reset(epoch, offset, false)
     const known = this.known!
     const fresh: Array<number> = []
     for (let i = offset; i < offset + count; i++) {
@@ -17,6 +18,7 @@ class Naive {
       known.add(i)
     }
     if (!urgent) this.fill(this.floor, offset)
+    if (!urgent) this.begun = true
     this.floor = Math.min(this.floor, offset)
     return fresh
   }
@@ -28,8 +30,10 @@ class Naive {
   }
 
   gap(fromEpoch: number, from: number, epoch: number, to: number): void {
-    if (this.known === undefined || this.epoch !== epoch || fromEpoch !== epoch || to < from) {
-      this.reset(epoch, to)
+    const isRange = fromEpoch === epoch && from <= to
+    if (this.known === undefined && isRange) this.reset(epoch, from, false)
+    if (this.known === undefined || this.epoch !== epoch || !isRange) {
+      this.reset(epoch, to, true)
     } else {
       this.fill(from, to)
       this.floor = Math.min(this.floor, from)
@@ -37,13 +41,14 @@ class Naive {
   }
 
   get position(): { readonly epoch: number; readonly offset: number } | undefined {
-    if (this.known === undefined) return undefined
+    if (this.known === undefined || !(this.begun || this.floor === 0)) return undefined
     let offset = this.floor
     while (this.known.has(offset)) offset++
     return { epoch: this.epoch, offset }
   }
 
-  private reset(epoch: number, floor: number): void {
+  private reset(epoch: number, floor: number, begun: boolean): void {
+    this.begun = begun
     this.epoch = epoch
     this.floor = floor
     this.known = new Set()
@@ -118,6 +123,17 @@ describe("resume point", () => {
     ])
     assert.isUndefined(point.receive("t", 1, 9, 1, false))
     assert.deepStrictEqual(point.positions(), [{ topic: "t", epoch: 1, offset: 10 }])
+  })
+
+  it("resume point - does not begin a topic with what may have overtaken its beginning", () => {
+    const point = new ResumePoint()
+    assert.isUndefined(point.receive("t", 1, 10, 2, true))
+    assert.isTrue(point.isEmpty)
+    assert.deepStrictEqual(point.positions(), [])
+    // What comes again from the beginning on is new but for that.
+    assert.isUndefined(point.receive("t", 1, 4, 6, false))
+    assert.deepStrictEqual(point.receive("t", 1, 10, 2, true), [])
+    assert.deepStrictEqual(point.positions(), [{ topic: "t", epoch: 1, offset: 12 }])
   })
 
   it("resume point - does not begin a topic after a drop of what it never saw", () => {

@@ -123,7 +123,7 @@ describe("telemetry", () => {
         }
       }
       assert.strictEqual(values.get("proxy_messages_delivered_total"), 1)
-      assert.strictEqual(values.get("polestar_connections_closed_total connection-lost"), 1)
+      assert.strictEqual(values.get("polestar_connections_closed_total shutting-down"), 1)
     }).pipe(Effect.scoped)
   )
 

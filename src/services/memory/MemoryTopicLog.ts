@@ -56,9 +56,22 @@ export class MemoryTopicLog implements TopicLog, Chain {
   private readonly limits: TopicLimits
   private isOpen = true
 
-  constructor(number: number, epoch: number, limits: TopicLimits, store: SegmentStore) {
+  private readonly closed: ((log: MemoryTopicLog) => void) | undefined
+
+  /** `nextOffset` is where it goes on; `closed` is told when it is let go of. */
+  constructor(
+    number: number,
+    epoch: number,
+    limits: TopicLimits,
+    store: SegmentStore,
+    nextOffset = 0,
+    closed?: (log: MemoryTopicLog) => void
+  ) {
     this.number = number
     this.epoch = epoch
+    this.nextOffset = nextOffset
+    this.firstOffset = nextOffset
+    this.closed = closed
     this.limits = limits
     this.store = store
   }
@@ -260,6 +273,7 @@ export class MemoryTopicLog implements TopicLog, Chain {
     this.isOpen = false
     this.dropAll()
     this.store.remove(this)
+    this.closed?.(this)
   }
 
   private dropAll(): void {

@@ -3,6 +3,7 @@
  * header of one cache line and, unless they lie in a buffer of their own, the PUBLISH frames. Nothing in it is an
  * object, so the garbage collector has nothing to look at however much is kept.
  */
+import type { Batch } from "../../protocol/Batch.ts"
 
 /** Bytes of a header; the frames follow it. */
 export const headerBytes = 64
@@ -72,6 +73,10 @@ export class Segment {
   readonly bodies: Array<Uint8Array | undefined> = []
   /** The ids of those who published what is here. */
   readonly publishers: Array<string> = []
+  /** Where in it they are; only while entries are written here. */
+  private publisherIndex: Map<string, number> | undefined
+  private lastPublisher: string | undefined
+  private lastIndex = 0
   older: Segment | undefined
   newer: Segment | undefined
 
@@ -88,6 +93,41 @@ export class Segment {
 
   addressOf(position: number): number {
     return (this.slot << segmentBits) | (position >> unitBits)
+  }
+
+  /** All of a header but where the frames are and the length. The entry is the last of its chain. */
+  writeHeader(position: number, batch: Batch, chain: number, previous: number): void {
+    const { doubles, ints } = this
+    const double = position >> 3
+    doubles[double + Double.offset] = batch.offset
+    doubles[double + Double.timestamp] = batch.timestamp
+    doubles[double + Double.expires] = batch.expires
+    const int = position >> 2
+    ints[int + Int.next] = none
+    ints[int + Int.previous] = previous
+    ints[int + Int.chain] = chain
+    ints[int + Int.publisher] = this.publisherOf(batch.publisherId)
+    ints[int + Int.count] = batch.count
+    ints[int + Int.attributes] = attributesOf(batch.skip, batch.priority, batch.records)
+  }
+
+  /** The index of a publisher, who is added if need be. */
+  publisherOf(id: string): number {
+    if (id === this.lastPublisher) return this.lastIndex
+    this.publisherIndex ??= new Map()
+    let index = this.publisherIndex.get(id)
+    if (index === undefined) {
+      index = this.publishers.push(id) - 1
+      this.publisherIndex.set(id, index)
+    }
+    this.lastPublisher = id
+    this.lastIndex = index
+    return index
+  }
+
+  /** To be called when nothing more will be written here. */
+  seal(): void {
+    this.publisherIndex = undefined
   }
 
   /** The bytes in which the frames of the entry lie. */

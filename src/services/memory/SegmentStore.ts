@@ -9,7 +9,6 @@
 import type { Batch } from "../../protocol/Batch.ts"
 import { allocateBytes, copyBytes } from "../../protocol/Bytes.ts"
 import {
-  attributesOf,
   Double,
   entryBytes,
   headerBytes,
@@ -61,10 +60,6 @@ export class SegmentStore {
   private newest: Segment | undefined
   /** Of a segment that nobody reads, to be the next. */
   private spare: Uint8Array | undefined
-  /** Where the newest segment has the ids of those who publish to it. */
-  private readonly publishers = new Map<string, number>()
-  private lastPublisher = ""
-  private lastPublisherIndex: number = none
 
   /** Keeps at most `totalBytes` of frames, and holds no more than that, headers included, or 256 KiB. */
   constructor(totalBytes: number) {
@@ -111,7 +106,7 @@ export class SegmentStore {
     segment.live += length
     this.live += length
     this.bytes += size
-    this.writeHeader(segment, position, chain, batch)
+    segment.writeHeader(position, batch, chain.number, chain.last)
     const int = position >> 2
     segment.ints[int + Int.length] = length
     let start = position + headerBytes
@@ -128,21 +123,6 @@ export class SegmentStore {
     if (chain.last === none) chain.first = address
     else this.setNext(chain.last, address)
     chain.last = address
-  }
-
-  private writeHeader(segment: Segment, position: number, chain: Chain, batch: Batch): void {
-    const { doubles, ints } = segment
-    const double = position >> 3
-    doubles[double + Double.offset] = batch.offset
-    doubles[double + Double.timestamp] = batch.timestamp
-    doubles[double + Double.expires] = batch.expires
-    const int = position >> 2
-    ints[int + Int.next] = none
-    ints[int + Int.previous] = chain.last
-    ints[int + Int.chain] = chain.number
-    ints[int + Int.publisher] = this.publisherIn(segment, batch.publisherId)
-    ints[int + Int.count] = batch.count
-    ints[int + Int.attributes] = attributesOf(batch.skip, batch.priority, batch.records)
   }
 
   /** Drops the oldest entries until no more is kept than may be. */
@@ -176,18 +156,6 @@ export class SegmentStore {
     this.segmentOf(address).ints[(positionOf(address) >> 2) + Int.next] = next
   }
 
-  private publisherIn(segment: Segment, id: string): number {
-    if (id === this.lastPublisher && this.lastPublisherIndex !== none) return this.lastPublisherIndex
-    let index = this.publishers.get(id)
-    if (index === undefined) {
-      index = segment.publishers.push(id) - 1
-      this.publishers.set(id, index)
-    }
-    this.lastPublisher = id
-    this.lastPublisherIndex = index
-    return index
-  }
-
   /** A new segment, and what that takes. */
   private begin(): Segment {
     const before = this.newest
@@ -199,13 +167,16 @@ export class SegmentStore {
     if (before === undefined) this.oldest = segment
     else before.newer = segment
     this.newest = segment
-    this.publishers.clear()
-    this.lastPublisherIndex = none
+    before?.seal()
     if (before?.live === 0) this.release(before)
-    const isWasteful = this.held > this.live * 2 + this.segmentLimit * 4
-    if (isWasteful) this.compact()
+    // Two for the one that is new, so that what is held becomes less.
+    if (this.isWasteful && this.compact() && this.isWasteful) this.compact()
     this.makeRoom()
     return segment
+  }
+
+  private get isWasteful(): boolean {
+    return this.held > this.live * 2 + this.segmentLimit * 4
   }
 
   private takeSpare(size: number): Uint8Array {
@@ -265,7 +236,7 @@ export class SegmentStore {
     from.live -= length
     const { ints } = to
     const int = at >> 2
-    ints[int + Int.publisher] = this.publisherIn(to, from.publishers[ints[int + Int.publisher]!]!)
+    ints[int + Int.publisher] = to.publisherOf(from.publishers[ints[int + Int.publisher]!]!)
     const body = ints[int + Int.body]!
     if (body === none) {
       ints[int + Int.start]! += at - position

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
-import type { Batch } from "../../../src/protocol/Batch.ts"
+import { Batch } from "../../../src/protocol/Batch.ts"
 import { MemoryTopicLog, type TopicLimits } from "../../../src/services/memory/MemoryTopicLog.ts"
 import { SegmentStore } from "../../../src/services/memory/SegmentStore.ts"
 import { ownerOf, placedTexts, textBatch } from "../../contracts/TextBatches.ts"
@@ -8,13 +8,18 @@ import { ownerOf, placedTexts, textBatch } from "../../contracts/TextBatches.ts"
 const wide: TopicLimits = { messages: 1_000_000, bytes: 1_000_000_000, age: 1_000_000_000 }
 const KIB = 1024
 
+/** Some publishers, so that they change often and come again. */
+const publisherOf = (text: string): string => `${text.length % 3}${text.charAt(0)}`
+
 const opened = (store: SegmentStore, name: string, limits: Partial<TopicLimits> = {}) => {
   const owner = ownerOf(name)
   const log = store.add((number) => new MemoryTopicLog(number, 7, { ...wide, ...limits }, store))
   return {
     log,
     append: (text: string, timestamp = 0): Batch => {
-      const batch = textBatch(owner, [[text]], timestamp)
+      const { bytes, end } = textBatch(owner, [[text]])
+      const batch = new Batch(owner, bytes, 0, end, 1, 0, publisherOf(text))
+      batch.timestamp = timestamp
       log.append(batch)
       return batch
     }
@@ -32,49 +37,61 @@ const action = Arbitrary.all({
   topic: between(0, 3),
   kind: between(0, 40),
   size: between(1, 6000),
-  times: between(1, 30)
+  repeat: between(1, 30)
 })
 
 describe("segment store - a model", () => {
   it.effect.prop(
     "segment store - whatever is moved, dropped and closed, a topic reads the newest of what it took, without a gap",
-    { actions: Arbitrary.array(action, { minLength: 1, maxLength: 80 }), total: between(1, 700) },
+    { actions: Arbitrary.array(action, { minLength: 1, maxLength: 120 }), total: between(1, 700) },
     ({ actions, total }) =>
       Effect.sync(() => {
         const store = new SegmentStore(total * KIB)
-        const open = (topic: number) => ({
-          ...opened(store, `${topic}`, [{}, { messages: 50 }, { bytes: 50_000 }, { age: 40 }][topic]),
-          texts: [] as string[]
-        })
+        const open = (topic: number) => {
+          const texts: Array<string> = []
+          const times: Array<number> = []
+          const limits = [{}, { messages: 50 }, { bytes: 50_000 }, { age: 40 }][topic]
+          return { ...opened(store, `${topic}`, limits), texts, times }
+        }
         const topics = [0, 1, 2, 3].map(open)
         let time = 0
-        for (const { kind, size, times, topic } of actions) {
+        for (const { kind, repeat, size, topic } of actions) {
           time++
           if (kind === 0) {
             topics[topic]!.log.close()
             topics[topic] = open(topic)
           }
-          const { append, log, texts } = topics[topic]!
-          for (let left = times; left > 0; left--) {
+          const { append, log, texts, times } = topics[topic]!
+          for (let left = repeat; left > 0; left--) {
             const text = `${texts.length}-`.padEnd(kind < 4 ? size * 8 : size, "x")
             texts.push(text)
+            times.push(time)
             assert.strictEqual(append(text, time).offset, texts.length - 1)
             if (kind > 30) read(log, log.nextOffset - 2)
             assert.isAtMost(store.bytes, total * KIB)
             assert.isAtMost(store.held, Math.max(total, 256) * KIB)
           }
         }
-        for (const { log, texts } of topics) {
+        for (const { log, texts, times } of topics) {
           assert.strictEqual(log.nextOffset, texts.length)
           const batches = read(log)
           const expected = texts.slice(log.firstOffset).map((text, i) => `${log.firstOffset + i}:${text}`)
           assert.deepStrictEqual(placedTexts(batches), expected)
+          assert.deepStrictEqual(
+            batches.map((batch) => batch.publisherId),
+            texts.slice(log.firstOffset).map(publisherOf)
+          )
           assert.strictEqual(
             log.bytes,
             batches.reduce((sum, batch) => sum + batch.size, 0)
           )
           const middle = Math.floor((log.firstOffset + log.nextOffset) / 2)
-          assert.strictEqual(read(log, middle, 1)[0]?.offset ?? log.nextOffset, middle)
+          for (const offset of [log.firstOffset, log.firstOffset + 1, middle, log.nextOffset - 1])
+            if (offset >= log.firstOffset && offset < log.nextOffset)
+              assert.strictEqual(read(log, offset, 1)[0]?.offset, offset)
+          const since = times[middle] ?? time + 1
+          const found = times.findIndex((each, offset) => each >= since && offset >= log.firstOffset)
+          assert.strictEqual(Effect.runSync(log.offsetAt(since)), found < 0 ? log.nextOffset : found)
         }
         assert.strictEqual(
           store.bytes,
@@ -103,6 +120,18 @@ describe("segment store - room", () => {
       Array.from({ length: 400 }, (_, i) => `${i}:${i * 100}`)
     )
     assert.strictEqual(read(quiet.log, 333, 1)[0]?.offset, 333)
+  })
+
+  it("segment store - what is no longer wanted is given back long before room is short", () => {
+    const store = new SegmentStore(64 * 1024 * KIB)
+    const quiet = opened(store, "quiet")
+    const busy = opened(store, "busy", { messages: 100 })
+    for (let i = 0; i < 40_000; i++) {
+      busy.append("b".repeat(2000))
+      if (i % 100 === 0) quiet.append(`${i}`)
+    }
+    assert.strictEqual(quiet.log.messages, 400)
+    assert.isAtMost(store.held, 10 * 1024 * KIB)
   })
 
   it("segment store - when all is wanted, the oldest of all topics goes first", () => {
