@@ -134,7 +134,8 @@ export abstract class Actor<M, E = never> {
     const { maxBytes, maxMessages } = this.limits
     return (
       this.messages + this.messagesOf(message) <= maxMessages &&
-      this.bytes + this.bytesOf(message) <= maxBytes
+      this.bytes + this.bytesOf(message) <= maxBytes &&
+      this.system.queuedBytes + this.bytesOf(message) <= this.system.maxQueuedBytes
     )
   }
 
@@ -142,6 +143,7 @@ export abstract class Actor<M, E = never> {
     this.keep(message)
     this.messages += this.messagesOf(message)
     this.bytes += this.bytesOf(message)
+    this.system.queuedBytes += this.bytesOf(message)
     this.mailbox.push(message)
     this.queued++
   }
@@ -172,6 +174,7 @@ export abstract class Actor<M, E = never> {
       this.queued--
       this.messages -= this.messagesOf(message)
       this.bytes -= this.bytesOf(message)
+      this.system.queuedBytes -= this.bytesOf(message)
       this.admit()
       const wait = this.attempt(message)
       if (wait !== undefined) return wait

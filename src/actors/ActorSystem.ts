@@ -17,13 +17,21 @@ export class ActorSystem {
   readonly scope: Scope.Scope
   /** Actors that are at work in place, one called by the other. */
   depth = 0
+  /** Bytes that wait in all mailboxes, each counted where it waits, and how many may. */
+  queuedBytes = 0
+  readonly maxQueuedBytes: number
   private turnTime = 0
   private readonly context: Context.Context<never>
   private readonly clock: Clock.Clock
   private dirty: Array<Flushable> = []
   private scheduled = false
 
-  constructor(scope: Scope.Scope, context: Context.Context<never>) {
+  constructor(
+    scope: Scope.Scope,
+    context: Context.Context<never>,
+    maxQueuedBytes = Number.POSITIVE_INFINITY
+  ) {
+    this.maxQueuedBytes = maxQueuedBytes
     this.scope = scope
     this.context = context
     this.clock = Context.get(context, Clock.Clock)
@@ -83,8 +91,8 @@ export class ActorSystem {
 }
 
 /** An actor system whose fibers end with the present scope. */
-export const makeActorSystem: Effect.Effect<ActorSystem, never, Scope.Scope> = Effect.gen(function* () {
+export const makeActorSystem = Effect.fnUntraced(function* (maxQueuedBytes?: number) {
   const scope = yield* Scope.Scope
   const context = yield* Effect.context<never>()
-  return new ActorSystem(scope, context)
+  return new ActorSystem(scope, context, maxQueuedBytes)
 })

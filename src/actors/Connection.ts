@@ -29,7 +29,7 @@ const inboxCapacity = 1024
 const backlogLimit = 8_388_608
 /** The longest frame before WELCOME. */
 const longestHello = 131_072
-/** Requests of one connection that are being answered at once. */
+/** Requests of one connection that wait for their answer. */
 const maxRequests = 64
 
 export interface ConnectionOptions {
@@ -67,7 +67,7 @@ export class Connection {
   private readonly backlog = new Deque<Blocked>()
   private backlogBytes = 0
   private backlogListener: (() => void) | undefined
-  private openRequests = 0
+  private readonly requests = new Deque<Pick<FrameOf<"Request">, "request" | "method" | "body">>()
   private isPaused = false
   /** Chunks that came, and how many had come at the last ping and at the last look at what waits. */
   private heard = 0
@@ -156,28 +156,30 @@ export class Connection {
     this.writer.control({ _tag: "Closed", session: session.number, request: 0, reason, subscription })
   }
 
-  /** Answers a request on a fiber of its own. */
+  /** Takes a request, to be answered on a fiber of its own. */
   request(frame: FrameOf<"Request">): void {
     const { request, method, body } = frame
-    if (this.openRequests >= maxRequests) {
+    if (this.requests.length >= maxRequests) {
       this.frames.fail({ session: 0, request }, "limit-reached")
       return
     }
-    this.openRequests++
-    const answering = Effect.matchEager(this.options.answer(method, body.slice()), {
-      onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
-      onFailure: (code) => this.frames.fail({ session: 0, request }, code)
-    })
-    this.registry.system.fork(
-      Effect.ensuring(
-        answering,
-        Effect.sync(() => {
-          this.openRequests--
-        })
-      ),
-      this.scope
-    )
+    this.requests.push({ request, method, body: body.slice() })
+    if (this.requests.length === 1) this.registry.system.fork(this.answerAll(), this.scope)
   }
+
+  /** One after the other, and no faster than the peer reads the answers; others run in between. */
+  private readonly answerAll = Effect.fnUntraced({ self: this }, function* (this: Connection) {
+    for (let next = this.requests.at(0); next !== undefined; next = this.requests.at(0)) {
+      const { request, method, body } = next
+      yield* Effect.yieldNow
+      if (this.writer.isControlFull) yield* this.orGone(this.peerReads)
+      yield* Effect.match(this.options.answer(method, body), {
+        onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
+        onFailure: (code) => this.frames.fail({ session: 0, request }, code)
+      })
+      this.requests.shift()
+    }
+  })
 
   /** Reads what comes until the peer is gone or the connection ends. */
   readonly read = Effect.fnUntraced({ self: this }, function* (this: Connection) {
@@ -277,6 +279,7 @@ export class Connection {
         ? "unknown-session"
         : gatherer.add(session, bytes, start, end)
     if (code === undefined) return undefined
+    gatherer.rejected()
     this.registry.counters.messagesRejected += count
     this.writer.control({
       _tag: "Rejected",
@@ -311,7 +314,10 @@ export class Connection {
 
   private readonly drainBacklog = Effect.fnUntraced({ self: this }, function* (this: Connection) {
     for (let next = this.backlog.at(0); next !== undefined; next = this.backlog.at(0)) {
-      yield* next.topic.tell(next.batch)
+      // The topic may have been let go of meanwhile, and made anew.
+      const topic = this.registry.topicNamed(next.batch.topic)
+      if (typeof topic === "string") next.batch.publisher?.reject(next.batch, topic, errorMessage(topic))
+      else yield* topic.tell(next.batch)
       this.backlog.shift()
       this.backlogBytes -= next.batch.size
       if (this.backlogBytes <= backlogLimit) this.backlogListener?.()

@@ -50,7 +50,7 @@ export class ConnectionWriter implements Outlet, Flushable {
 
   /** Whether the peer must read before anything more is read from it. */
   get isControlFull(): boolean {
-    return this.isPressed && this.controlBytes > controlLimit
+    return this.controlBytes > controlLimit
   }
 
   /** Bytes that the peer has not taken. */
@@ -84,7 +84,7 @@ export class ConnectionWriter implements Outlet, Flushable {
     if (this.isClosed) return
     const before = this.outbox.bytes
     this.outbox.control(frame)
-    if (this.isPressed) this.controlBytes += this.outbox.bytes - before
+    this.controlBytes += this.outbox.bytes - before
     this.mark()
   }
 
@@ -102,13 +102,11 @@ export class ConnectionWriter implements Outlet, Flushable {
   /** The socket takes more. */
   drained(): void {
     this.isPressed = false
-    this.controlBytes = 0
     this.flush()
-    const listeners = this.drainListeners
-    this.drainListeners = []
-    for (const listener of listeners) listener()
+    if (!this.isPressed) this.settle()
   }
 
+  /** Calls back when control frames may be written again. */
   onceDrained(listener: () => void): void {
     this.drainListeners.push(listener)
   }
@@ -117,6 +115,12 @@ export class ConnectionWriter implements Outlet, Flushable {
     this.write()
     this.isClosed = true
     this.toPump.clear()
+    this.settle()
+  }
+
+  private settle(): void {
+    this.controlBytes = 0
+    if (this.drainListeners.length === 0) return
     const listeners = this.drainListeners
     this.drainListeners = []
     for (const listener of listeners) listener()
@@ -156,6 +160,7 @@ export class ConnectionWriter implements Outlet, Flushable {
       this.oldest = Number.POSITIVE_INFINITY
     }
     if (!this.duplex.write(chunks) && this.duplex.pending() > highWater) this.isPressed = true
+    if (!this.isPressed) this.settle()
     if (this.spans !== undefined) this.endSpans(this.spans)
   }
 }

@@ -61,7 +61,7 @@ const make = Effect.gen(function* () {
   const context = yield* Effect.context<never>()
   // The actors' own scope, made before the drain is registered, so that it closes after the drain that needs them.
   const actors = yield* Scope.fork(yield* Effect.scope)
-  const system = yield* Effect.provideService(makeActorSystem, Scope.Scope, actors)
+  const system = yield* Effect.provideService(makeActorSystem(settings.queueTotalBytes), Scope.Scope, actors)
   const counters = new Counters()
   const supervisor = new Supervisor(system, counters, settings)
   const connections = new Set<Connection>()
@@ -84,7 +84,7 @@ const make = Effect.gen(function* () {
     hubId: id,
     maxMessage: settings.maxMessageSize,
     maxFrame: settings.maxMessageSize + frameOverhead,
-    answer: answerRequest({ metrics, topics })
+    answer: answerRequest({ metrics, topics, maxAnswer: settings.maxMessageSize + frameOverhead / 2 })
   }
 
   let draining = false
@@ -109,8 +109,7 @@ const make = Effect.gen(function* () {
   // Before the drain, so that it ends after it and what the drain counts is still seen.
   yield* registerMetrics(counters, () => gaugesOf(registry, connections, messageLog))
   yield* Effect.addFinalizer(() => drain)
-  const sweep = Effect.sync(() => registry.sweep())
-  yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepInterval)))
+  yield* Effect.forkScoped(Effect.repeat(registry.sweep, Schedule.spaced(sweepInterval)))
   const checkWriting = Effect.sync(() => {
     for (const connection of connections) connection.checkWriting()
   })

@@ -25,6 +25,7 @@ export class PublishGatherer {
   private readonly maxMessage: number
   private lastTopic: Topic | undefined
   private readonly slab = new Slab()
+  private lastRejected = -1
 
   constructor(registry: Registry, maxMessage: number) {
     this.registry = registry
@@ -55,12 +56,18 @@ export class PublishGatherer {
     return undefined
   }
 
+  /** The frame whose header was just read is refused: no receipt may stand for it. */
+  rejected(): void {
+    this.lastRejected = this.header.sequence
+  }
+
   /** To be called when what was gathered has been taken. */
   clear(): void {
     for (const topic of this.topics) topic.gathering = undefined
     this.topics.length = 0
     this.batches.length = 0
     this.lastTopic = undefined
+    this.lastRejected = -1
   }
 
   private topicOf(bytes: Uint8Array): Topic | ErrorCode {
@@ -85,6 +92,7 @@ export class PublishGatherer {
       (header.flags & PublishFlags.resent) === 0 &&
       batch.wantsReceipt === ((header.flags & PublishFlags.receipt) !== 0) &&
       header.sequence > batch.lastSequence &&
+      this.lastRejected <= batch.lastSequence &&
       batch.end - batch.start + end - start <= (follows ? largestBatch : largestCopied)
     )
   }

@@ -28,6 +28,9 @@ export interface RegistryOptions {
   readonly failed: (topic: Topic, batch: Batch, cause: Cause.Cause<MessageLogError>) => Effect.Effect<void>
 }
 
+/** Places of the index that are looked at before others run. */
+const sweepSlice = 16_384
+
 /** `$channel.<uuid>`: the reserved topics that clients may use. */
 const channel = /^\$channel\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
@@ -92,7 +95,7 @@ export class Registry {
     this.index.add(topic)
     this.counters.topicsCreated++
     this.subscriptions.forEachMatch(name, (subscription) => {
-      topic.subscribers.push(subscription)
+      topic.attach(subscription)
     })
     return topic
   }
@@ -116,18 +119,22 @@ export class Registry {
     this.topics.forEachMatch(pattern, f)
   }
 
-  /** Forgets expired messages, and lets go of the topics that are idle and hold none. */
-  sweep(): void {
-    const now = this.system.now()
+  /** Forgets expired messages, and lets go of the topics that are idle and hold none. Others run in between. */
+  readonly sweep: Effect.Effect<void> = Effect.gen({ self: this }, function* (this: Registry) {
+    const isIdle = (topic: Topic) => topic.sweep(this.system.now(), this.settings.topicIdleTimeout)
     const idle = new Set<Topic>()
-    this.topics.forEach((topic) => {
-      if (topic.sweep(now, this.settings.topicIdleTimeout)) idle.add(topic)
-    })
+    for (let from = 0; from < this.index.capacity; from += sweepSlice) {
+      this.index.forEachIn(from, from + sweepSlice, (topic) => {
+        if (isIdle(topic)) idle.add(topic)
+      })
+      yield* Effect.yieldNow
+    }
+    for (const topic of idle) if (!isIdle(topic)) idle.delete(topic)
     this.index.removeAll(idle)
     for (const topic of idle) {
       this.topics.delete(topic.name)
       topic.log.close()
     }
     this.counters.topicsPassivated += idle.size
-  }
+  })
 }

@@ -5,12 +5,18 @@
  */
 import { Effect } from "effect"
 import type { Position, Start } from "../protocol/Position.ts"
-import type { MessageLogError } from "../services/MessageLog.ts"
+import type { MessageLogError, TopicLog } from "../services/MessageLog.ts"
 import type { Subscription } from "./Subscription.ts"
 import type { Topic } from "./Topic.ts"
 
 /** Bytes that are read from a log at a time. */
 const replayBytes = 262_144
+
+/** The first message of a time or later. If that is lost it is the topic's beginning, so that the gap is told. */
+const since = (log: TopicLog, time: number): Effect.Effect<Position, MessageLogError> =>
+  log.lostUntil >= time && log.firstOffset > 0
+    ? Effect.succeed({ epoch: log.epoch, offset: 0 })
+    : Effect.map(log.offsetAt(time), (offset) => ({ epoch: log.epoch, offset }))
 
 /** Where to begin in a topic; undefined is now. */
 const beginning = (
@@ -27,13 +33,12 @@ const beginning = (
       return Effect.succeed({ epoch: log.epoch, offset })
     }
     case "Time":
-      return Effect.map(log.offsetAt(start.time), (offset) => ({ epoch: log.epoch, offset }))
+      return since(log, start.time)
     case "Position":
       return Effect.succeed(resumed.get(topic.name))
     case "Resume": {
       const position = resumed.get(topic.name)
-      if (position !== undefined) return Effect.succeed(position)
-      return Effect.map(log.offsetAt(start.since), (offset) => ({ epoch: log.epoch, offset }))
+      return position === undefined ? since(log, start.since) : Effect.succeed(position)
     }
   }
 }

@@ -129,8 +129,7 @@ export class Subscription {
     this.closed = true
     this.session.hub.counters.messagesDropped.closed += this.messages
     this.lanes.length = 0
-    this.messages = 0
-    this.bytes = 0
+    this.count(-this.messages, -this.bytes)
     this.drops = undefined
     this.announceRoom()
   }
@@ -167,7 +166,12 @@ export class Subscription {
 
   private hasRoom(batch: Batch): boolean {
     const { maxBytes, maxMessages } = this.options
-    return this.messages + batch.count <= maxMessages && this.bytes + batch.size <= maxBytes
+    const { maxQueuedBytes, queuedBytes } = this.session.hub.system
+    return (
+      this.messages + batch.count <= maxMessages &&
+      this.bytes + batch.size <= maxBytes &&
+      (queuedBytes + batch.size <= maxQueuedBytes || this.messages === 0)
+    )
   }
 
   private enqueue(batch: Batch): void {
@@ -178,9 +182,14 @@ export class Subscription {
       this.lanes[batch.priority] = lane
     }
     lane.push(batch)
-    this.messages += batch.count
-    this.bytes += batch.size
+    this.count(batch.count, batch.size)
     if (this.creditMessages > 0 && this.creditBytes > 0) this.session.outlet.pumpLater(this)
+  }
+
+  private count(messages: number, bytes: number): void {
+    this.messages += messages
+    this.bytes += bytes
+    this.session.hub.system.queuedBytes += bytes
   }
 
   private takeNext(): Batch | undefined {
@@ -192,8 +201,7 @@ export class Subscription {
   }
 
   private taken(batch: Batch): Batch {
-    this.messages -= batch.count
-    this.bytes -= batch.size
+    this.count(-batch.count, -batch.size)
     return batch
   }
 
@@ -203,7 +211,9 @@ export class Subscription {
         return false
       case "drop-newest": {
         const room = this.options.maxMessages - this.messages
-        const fits = batch.size + this.bytes <= this.options.maxBytes
+        const { maxQueuedBytes, queuedBytes } = this.session.hub.system
+        const fits =
+          batch.size + this.bytes <= this.options.maxBytes && batch.size + queuedBytes <= maxQueuedBytes
         const kept = fits ? Math.min(room, batch.count) : 0
         if (kept > 0) this.enqueue(sliceBatch(batch, 0, kept))
         this.drop(batch, kept, batch.count)
@@ -233,8 +243,7 @@ export class Subscription {
         if (dropped < oldest.count) {
           const left = sliceBatch(oldest, dropped, oldest.count)
           lane.unshift(left)
-          this.messages += left.count
-          this.bytes += left.size
+          this.count(left.count, left.size)
         }
       }
     }

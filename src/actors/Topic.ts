@@ -14,6 +14,7 @@ import { Actor } from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import type { BatchTracer } from "./BatchTracer.ts"
 import { Producers } from "./Producers.ts"
+import { SubscriberList } from "./SubscriberList.ts"
 import type { Subscription } from "./Subscription.ts"
 
 export interface TopicOptions {
@@ -33,6 +34,7 @@ const beforeOpen: TopicLog = {
   durability: "accepted",
   nextOffset: 0,
   firstOffset: 0,
+  lostUntil: 0,
   messages: 0,
   bytes: 0,
   append: () => undefined,
@@ -47,7 +49,7 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   readonly nameBytes: Uint8Array
   /** What this topic's small batches are copied into when they are kept. */
   readonly slab = new Slab()
-  subscribers: Array<Subscription> = []
+  readonly subscribers = new SubscriberList()
   /** The batch that the present turn is gathering, while a connection reads. */
   gathering: Batch | undefined
   log: TopicLog = beforeOpen
@@ -59,8 +61,6 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   private lastUsed: number
   private readonly options: TopicOptions
   private producers: Producers | undefined
-  /** Whether `subscribers` is being walked, so that who changes it must change a copy. */
-  private fanningOut = false
 
   constructor(name: string, nameBytes: Uint8Array, options: TopicOptions) {
     super(options.system, { maxMessages: options.queueSize, maxBytes: options.queueBytes })
@@ -89,17 +89,11 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   }
 
   attach(subscription: Subscription): void {
-    if (this.subscribers.includes(subscription)) return
-    if (this.fanningOut) this.subscribers = this.subscribers.slice()
-    this.subscribers.push(subscription)
+    this.subscribers.add(subscription)
   }
 
   detach(subscription: Subscription): void {
-    const index = this.subscribers.indexOf(subscription)
-    if (index < 0) return
-    if (this.fanningOut) this.subscribers = this.subscribers.slice()
-    this.subscribers.splice(index, 1)
-    this.lastUsed = this.system.now()
+    if (this.subscribers.remove(subscription)) this.lastUsed = this.system.now()
   }
 
   protected override messagesOf(batch: Batch): number {
@@ -125,7 +119,8 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   }
 
   protected override handle(batch: Batch): Effect.Effect<void, MessageLogError> | undefined {
-    const now = this.system.now()
+    // The clock may be set back; time in a topic never runs backwards.
+    const now = Math.max(this.system.now(), this.lastPublished)
     batch.timestamp = now
     this.lastPublished = now
     if (batch.expires > 0) batch.expires += now
@@ -158,17 +153,15 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   }
 
   private fanOut(batch: Batch): Effect.Effect<void> | undefined {
-    const subscribers = this.subscribers
+    const subscribers = this.subscribers.walk()
     let full: Array<Subscription> | undefined
-    this.fanningOut = true
     for (let i = 0; i < subscribers.length; i++) {
       const subscription = subscribers[i]!
-      if (!subscription.deliver(batch)) {
-        full ??= []
-        full.push(subscription)
-      }
+      if (subscription.deliver(batch)) continue
+      full ??= []
+      full.push(subscription)
     }
-    this.fanningOut = false
+    this.subscribers.walked()
     if (full === undefined) return undefined
     batch.keep()
     return Effect.forEach(full, (subscription) => subscription.deliverWhenRoom(batch), { discard: true })

@@ -41,6 +41,18 @@ export class TopicIndex {
     this.rebuild(this.slots.length, kept)
   }
 
+  /** Places for topics; they change when topics are added or removed. */
+  get capacity(): number {
+    return this.slots.length
+  }
+
+  forEachIn(from: number, to: number, f: (topic: Topic) => void): void {
+    for (let at = from; at < to && at < this.slots.length; at++) {
+      const topic = this.slots[at]
+      if (topic !== undefined) f(topic)
+    }
+  }
+
   private rebuild(length: number, topics: ReadonlyArray<Topic | undefined>): void {
     this.slots = new Array<Topic | undefined>(length).fill(undefined)
     this.hashes = new Int32Array(length)

@@ -6,11 +6,11 @@
  * queue of its own, and one that lags loses its oldest messages without holding up the others.
  */
 import { Cause, Effect, Exit, Queue, Result, type Scope, Stream } from "effect"
+import type { Position } from "../protocol/Position.ts"
 import type { Receipt } from "./Client.ts"
-import { encodeFailed, messageInvalid } from "./Failures.ts"
 import * as PayloadCodec from "./PayloadCodec.ts"
 import { Polestar } from "./Polestar.ts"
-import type { PolestarError } from "./PolestarError.ts"
+import { encodeFailed, messageInvalid, type PolestarError } from "./PolestarError.ts"
 import { open } from "./Subscribing.ts"
 import * as Topic from "./Topic.ts"
 
@@ -26,7 +26,7 @@ export interface Channel<A> {
    * since the join, as far as its queue holds it. It ends with the scope of the join.
    */
   readonly subscribe: Stream.Stream<A, PolestarError>
-  /** Messages that did not reach a subscriber: it lagged, here or in the hub, or they could not be decoded. */
+  /** Messages that did not reach a subscriber: it lagged, here or in the hub, it was cut off for too long, or they could not be decoded. */
   readonly missed: Effect.Effect<number>
 }
 
@@ -87,6 +87,7 @@ const joinWith = Effect.fnUntraced(function* <A>(
         if (event._tag === "Message") fanOut.publish(event.value)
         else if (event._tag === "Undecodable") fanOut.missed++
         else if (event._tag === "Dropped") fanOut.missed += event.count
+        else if (event._tag === "Gap") fanOut.missed += gapSize(event.from, event.to)
       }
     })
   ).pipe(
@@ -106,6 +107,10 @@ const joinWith = Effect.fnUntraced(function* <A>(
     missed: Effect.sync(() => fanOut.missed)
   }
 })
+
+/** Messages in a gap; at least one if the channel began anew, since it is not known then. */
+const gapSize = (from: Position, to: Position): number =>
+  from.epoch === to.epoch ? Math.max(0, to.offset - from.offset) : 1
 
 type SubscriberQueue<A> = Queue.Queue<A, PolestarError | Cause.Done>
 

@@ -45,9 +45,13 @@ export interface ClientOptions {
   readonly queueBytes: number
   /** For the stream to open, and again for the hub's WELCOME. Default 1 s. */
   readonly dialTimeout: Duration.Duration
-  /** For the answer to a frame on a live connection; then it is sent again, or fails. Default 2 s. */
+  /**
+   * How long a hub is waited for that is silent though it owes an answer and was asked by a ping; then the connection
+   * is lost. A publish waits as long as the hub is heard, however long the hub holds it back; other requests are
+   * waited for no longer than this. Default 2 s.
+   */
   readonly writeTimeout: Duration.Duration
-  /** Tries of one publish after the first. Default 3. */
+  /** Tries of one publish after the first: one with each new connection, or refusal that may pass. Default 3. */
   readonly maxRetries: number
   /** When to dial again; begun anew after each connection that held. Its end closes the client. */
   readonly reconnect: Schedule.Schedule<unknown>
@@ -105,7 +109,10 @@ export interface Client {
 export interface ClientSession {
   /** A UUID, the same across reconnections. */
   readonly id: string
-  /** Waits for the hub's receipt. Interrupted before it was put in a frame it is not sent; after that it may be. */
+  /**
+   * Waits for the hub's receipt, as long as a hub that is heard holds it back. Interrupted before it was put in a
+   * frame it is not sent; after that it may be.
+   */
   readonly publish: (
     topic: string,
     message: Message,
@@ -127,7 +134,8 @@ export interface ClientSession {
 export interface PublishOptions {
   /** 0 – 9, 9 the most urgent. */
   readonly priority?: number | undefined
-  readonly ttl?: Duration.Duration | undefined
+  /** 1 ms to 49 days, or infinity, which is none. */
+  readonly ttl?: Duration.Input | undefined
   /** Milliseconds since 1970. */
   readonly deliverAt?: number | undefined
 }

@@ -51,6 +51,9 @@ export class ClientConnection {
   private readonly listener: ConnectionListener
   private reader = new FrameReader(longestHello)
   private lastHeard: number
+  /** When the peer last began to take more again, and when it was last asked whether it is there. */
+  private lastDrained = 0
+  private lastAsked = 0
   private control = new ByteWriter(256)
   private out: Array<Uint8Array> = []
   private sources = new Set<TurnSource>()
@@ -66,6 +69,7 @@ export class ClientConnection {
       onData: (chunk) => this.received(chunk),
       onDrain: () => {
         this.blocked = false
+        this.lastDrained = timers.now()
         this.flush()
       },
       onClose: (error) => {
@@ -73,10 +77,6 @@ export class ClientConnection {
         this.finish({ reason: "connection-lost", message: error?.message ?? "", isFinal: false })
       }
     })
-  }
-
-  get isBlocked(): boolean {
-    return this.blocked
   }
 
   hello(name: string, token: string): void {
@@ -123,6 +123,26 @@ export class ClientConnection {
     this.finish({ reason, message, isFinal: false })
     if (isDead) this.duplex.destroy()
     else this.duplex.end()
+  }
+
+  /**
+   * For one who has waited for an answer since `since`: asks the hub whether it is there when it has been silent for
+   * half of `limit` milliseconds, and gives it up when it has been for all of them. Answers when to look again. A
+   * peer that takes nothing cannot be asked; that is for `watch` to judge.
+   */
+  endIfSilent(since: number, limit: number): number {
+    const now = this.timers.now()
+    const half = limit / 2
+    if (this.blocked || this.end !== undefined) return now + half
+    const silentSince = Math.max(since, this.lastHeard, this.lastDrained)
+    if (now < silentSince + half) return silentSince + half
+    if (this.lastAsked < silentSince + half) {
+      this.lastAsked = now
+      this.send({ _tag: "Ping", token: now })
+    }
+    const giveUpAt = Math.max(silentSince + limit, this.lastAsked + half)
+    if (now >= giveUpAt) this.fail("ping-timeout", "")
+    return giveUpAt
   }
 
   /** Asks a silent hub whether it is there; answers when the connection ends. */

@@ -7,6 +7,7 @@ import type { Deliver } from "../protocol/Deliver.ts"
 import type { Frame } from "../protocol/Frame.ts"
 import type { ClientMetrics, ClientOptions } from "./Client.ts"
 import type { ClientConnection, ConnectionEnd } from "./ClientConnection.ts"
+import { ConnectionWindow } from "./ConnectionWindow.ts"
 import { Counters } from "./Counters.ts"
 import { DeliveredRun } from "./DeliveredRun.ts"
 import type { InboundSubscription } from "./InboundSubscription.ts"
@@ -45,6 +46,7 @@ export class ClientEngine implements SessionHost {
       queueSize,
       whenFull,
       writeTimeout,
+      window: new ConnectionWindow(),
       timers,
       counters: this.counters
     }
@@ -126,6 +128,7 @@ export class ClientEngine implements SessionHost {
       case "Rejected":
         this.byNumber.get(frame.session)?.publisher.rejected(frame)
         return true
+      case "CaughtUp":
       case "Dropped":
       case "Gap":
       case "Recovered":

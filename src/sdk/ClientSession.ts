@@ -6,8 +6,8 @@ import { checkPattern } from "../protocol/Pattern.ts"
 import { checkTopicName } from "../protocol/TopicName.ts"
 import type { ClientSession, Inbox, PublishOptions, Receipt, SubscribeOptions } from "./Client.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
-import { Closed, PolestarError, Rejected } from "./PolestarError.ts"
-import { attributesOf, invalid, PublishCall } from "./PublishCall.ts"
+import { Closed, messageInvalid, PolestarError, Rejected } from "./PolestarError.ts"
+import { attributesOf, PublishCall } from "./PublishCall.ts"
 import { drain, SessionEngine } from "./SessionEngine.ts"
 
 /** Waits until so many messages may be published. */
@@ -24,7 +24,7 @@ export const openSession = Effect.fnUntraced(function* (
   options: { readonly id?: string | undefined; readonly name?: string | undefined } = {}
 ): Effect.fn.Return<ClientSession, PolestarError, Scope.Scope> {
   const id = (options.id ?? SecureRandom.uuidV4Unsafe()).toLowerCase()
-  if (!uuidForm.test(id)) return yield* invalid("the session's id is not a UUID")
+  if (!uuidForm.test(id)) return yield* messageInvalid("the session's id is not a UUID")
   const opened = yield* Deferred.make<void, PolestarError>()
   const session = yield* Effect.acquireRelease(
     Effect.suspend(() => {

@@ -39,7 +39,7 @@ const shared = {
     default: 2000,
     minimum: 1,
     maximum: HOUR,
-    description: "How long a write to the hub may take."
+    description: "How long a silent hub is waited for."
   }),
   maxRetries: integer({
     default: 3,

@@ -7,6 +7,7 @@ import type { Deliver } from "../protocol/Deliver.ts"
 import { plainRecordBytes } from "../protocol/Message.ts"
 import { Op } from "../protocol/Op.ts"
 import { PublishHeader, readPublish } from "../protocol/Publish.ts"
+import { isSameText } from "./TopicNames.ts"
 
 /** The shortest PUBLISH frame up to its topic. */
 const publishHeaderBytes = 18
@@ -35,21 +36,16 @@ export class DeliveredRun {
       if (at === start) {
         this.topicStart = header.topicStart
         this.topicEnd = header.topicEnd
-      } else if (!this.isSameTopic(bytes)) return false
+      } else if (
+        !isSameText(bytes, this.topicStart, this.topicEnd, bytes, header.topicStart, header.topicEnd)
+      )
+        return false
       const isWanted = messages < skip + count && messages + header.count > skip
       if (isWanted && header.priority === 0) this.urgent = false
       messages += header.count
       at = frameEnd
     }
     return messages >= skip + count
-  }
-
-  private isSameTopic(bytes: Uint8Array): boolean {
-    const { topicEnd, topicStart } = this.header
-    if (topicEnd - topicStart !== this.topicEnd - this.topicStart) return false
-    for (let i = topicStart, j = this.topicStart; i < topicEnd; i++, j++)
-      if (bytes[i] !== bytes[j]) return false
-    return true
   }
 }
 

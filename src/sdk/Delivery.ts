@@ -10,8 +10,7 @@ import { type Message, octetsContentType } from "../protocol/Message.ts"
 import type { Position } from "../protocol/Position.ts"
 import { forEachMessage } from "../protocol/Publish.ts"
 import type { Inbound } from "./Client.ts"
-import { decodeFailed } from "./Failures.ts"
-import type { PolestarError } from "./PolestarError.ts"
+import { decodeFailed, type PolestarError } from "./PolestarError.ts"
 import type { NoParams, TopicSource } from "./Topic.ts"
 
 /** One message. */

@@ -4,6 +4,9 @@
  *
  * At most once: what comes again is left out. Nothing is lost silently: what the hub drops or can no longer give
  * is in the reader's hands as `Dropped` or `Gap`. Notices of one topic's drops are put together until they are read.
+ *
+ * A replay that a lost connection cuts short is asked for again as it was, until the hub has said CAUGHTUP: of the
+ * topics that it had not come to yet nothing is known here, so there is nothing to resume them from.
  */
 import { Array as Arr, type Cause, Effect, Exit } from "effect"
 import type { Deliver } from "../protocol/Deliver.ts"
@@ -29,6 +32,13 @@ export interface Credit {
   readonly bytes: number
 }
 
+/** What the hub tells a subscription besides messages. */
+export type SubscriptionNotice =
+  | FrameOf<"Dropped">
+  | FrameOf<"Gap">
+  | FrameOf<"Recovered">
+  | FrameOf<"CaughtUp">
+
 /** What a subscription needs of its session. */
 export interface SubscriptionLink {
   /** Nothing is sent while there is no connection. */
@@ -53,6 +63,10 @@ export class InboundSubscription {
   private readonly point = new ResumePoint()
   /** When the hub first confirmed it, by the hub's clock. */
   private since = 0
+  /** Whether all that it started from has come. */
+  private isCaughtUp: boolean
+  /** When the last so many messages are asked for again: where topics were before that, until they go on. */
+  private readonly cutAt = new Map<string, Position>()
   private items: Array<Inbound> = []
   private messages = 0
   private bytes = 0
@@ -74,6 +88,7 @@ export class InboundSubscription {
   ) {
     this.id = id
     this.pattern = options.pattern
+    this.isCaughtUp = options.start._tag === "Now"
     this.options = options
     this.maxMessages = bounded(options.queueSize ?? limits.queueSize)
     this.maxBytes = bounded(options.queueBytes ?? limits.queueBytes)
@@ -89,8 +104,15 @@ export class InboundSubscription {
   /** Where to subscribe from on a new connection; the list of topics takes at most `maxBytes`. */
   startFrom(maxBytes: number): Start {
     const { start } = this.options
+    this.cutAt.clear()
     if (!this.isConfirmed) return start
-    if (this.point.isEmpty && start._tag !== "Now") return start
+    if (!this.isCaughtUp) {
+      if (start._tag === "Last") {
+        for (const { topic, epoch, offset } of this.point.positions())
+          this.cutAt.set(topic, { epoch, offset })
+      }
+      return start
+    }
     const since = start._tag === "Time" ? Math.min(start.time, this.since) : this.since
     return { _tag: "Resume", since, topics: this.point.positions(maxBytes) }
   }
@@ -121,6 +143,7 @@ export class InboundSubscription {
     if (this.bytes > this.maxBytes + overrunBytes) return false
     this.creditMessages -= batch.count
     this.creditBytes -= size
+    if (this.cutAt.size > 0 && !urgent) this.tellMissed(topic, batch)
     const fresh = this.point.receive(topic, batch.epoch, batch.offset, batch.count, urgent)
     if (fresh === undefined) {
       this.items.push({ _tag: "Messages", topic, batch })
@@ -143,12 +166,14 @@ export class InboundSubscription {
   }
 
   /** Takes a notice; `false` if the reader is too far behind to be told more. */
-  notice(frame: FrameOf<"Dropped"> | FrameOf<"Gap"> | FrameOf<"Recovered">): boolean {
+  notice(frame: SubscriptionNotice): boolean {
     if (this.ended !== undefined) return true
     if (frame._tag === "Dropped") this.dropped(frame.topic, frame.from, frame.to, frame.count)
     else if (frame._tag === "Recovered") this.push({ _tag: "Recovered", messages: frame.messages })
-    else {
-      this.point.gap(frame.topic, frame.from, frame.to)
+    else if (frame._tag === "CaughtUp") {
+      this.isCaughtUp = true
+      this.cutAt.clear()
+    } else if (this.point.gap(frame.topic, frame.from, frame.to)) {
       this.push({ _tag: "Gap", topic: frame.topic, from: frame.from, to: frame.to })
     }
     this.link.wakeLater(this)
@@ -231,6 +256,15 @@ export class InboundSubscription {
     }
     this.drops.set(topic, this.items.length)
     this.push({ _tag: "Dropped", topic, from, to, count })
+  }
+
+  /** The last so many messages may be others by now: those between where the replay was cut and these are missed. */
+  private tellMissed(topic: string, { epoch, offset }: Deliver): void {
+    const from = this.cutAt.get(topic)
+    if (from === undefined) return
+    this.cutAt.delete(topic)
+    if (from.epoch === epoch && offset <= from.offset) return
+    this.push({ _tag: "Gap", topic, from, to: { epoch, offset } })
   }
 
   private push(notice: Inbound): void {

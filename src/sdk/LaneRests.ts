@@ -3,7 +3,7 @@
  * begun anew once the hub takes a batch of that topic.
  */
 import { Effect, Schedule } from "effect"
-import { refusalSchedule } from "./ReconnectSchedule.ts"
+import { reconnectSchedule } from "./ReconnectSchedule.ts"
 import type { Timers } from "./Timers.ts"
 import type { TopicLane } from "./TopicLane.ts"
 
@@ -34,7 +34,7 @@ export class LaneRests {
   }
 
   private newDelay(lane: TopicLane): Effect.Effect<Effect.Effect<void>> {
-    return Effect.map(Schedule.toStepWithSleep(refusalSchedule), (step) => {
+    return Effect.map(Schedule.toStepWithSleep(reconnectSchedule), (step) => {
       const delay = Effect.ignore(step(undefined))
       this.delays.set(lane, delay)
       return delay

@@ -8,7 +8,11 @@
  *   flight is sent again in the same order under the same sequences, by which the hub knows what it has. Only when
  *   the hub refuses a batch for a passing reason may batches of that topic that were on their way come before it:
  *   it is sent again, and what was published later waits for it.
- * - What waits is bounded in messages and bytes, what is in flight in frames and bytes.
+ * - While the connection is heard nothing is sent twice and nothing fails: a hub that holds a publisher back is
+ *   waited for. A hub that is silent for `writeTimeout` while it owes an answer, though it was asked, is lost, and
+ *   with it the connection. What was in flight then, or whenever a connection is lost, has had one try.
+ * - What waits is bounded in messages and bytes; what is in flight in frames, and in bytes for all sessions of the
+ *   connection together (`ConnectionWindow.ts`).
  */
 import { Exit } from "effect"
 import { ByteWriter } from "../protocol/Bytes.ts"
@@ -16,7 +20,7 @@ import type { CloseReason } from "../protocol/CloseReason.ts"
 import { isTransient } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
 import { LaneRests } from "./LaneRests.ts"
-import { type OutboundFrame, OutboundFrames, readdressed, type Share } from "./OutboundFrames.ts"
+import { type OutboundFrame, OutboundFrames, readdressed, type Share, settleFrame } from "./OutboundFrames.ts"
 import type { OutboundLink, OutboundOptions } from "./OutboundLink.ts"
 import { OutboundQueue } from "./OutboundQueue.ts"
 import {
@@ -32,7 +36,6 @@ import { Alarm } from "./Timers.ts"
 import { frameBytes, type LaneEvents, type TopicLane } from "./TopicLane.ts"
 
 const maxFramesInFlight = 256
-const maxBytesInFlight = 4_194_304
 
 type Failure = Exit.Exit<never, PolestarError>
 
@@ -41,9 +44,7 @@ const failure = (reason: PolestarErrorReason): Failure => Exit.fail(new Polestar
 export class OutboundBatches {
   readonly queue: OutboundQueue
   private readonly options: OutboundOptions
-  private readonly frames = new OutboundFrames()
-  /** Frames that were in flight when the connection was lost. */
-  private toResend: ReadonlyArray<OutboundFrame> = []
+  private readonly frames: OutboundFrames
   /** Frames that the hub refused for a passing reason and that are not sent again yet. */
   private readonly refused = new Set<OutboundFrame>()
   private readonly rests: LaneRests
@@ -58,12 +59,13 @@ export class OutboundBatches {
 
   constructor(options: OutboundOptions) {
     this.options = options
+    this.frames = new OutboundFrames(options.window)
     this.queue = new OutboundQueue(options.queueSize, options.queueBytes)
     this.rests = new LaneRests(options.timers, (lane) => {
       this.queue.list(lane)
       this.changed()
     })
-    this.alarm = new Alarm(options.timers, (now) => this.expire(now))
+    this.alarm = new Alarm(options.timers, () => this.endIfSilent())
     this.events = {
       dequeued: (messages, bytes) => this.queue.dequeued(messages, bytes),
       invalid: (call, error) => {
@@ -77,7 +79,7 @@ export class OutboundBatches {
 
   /** Messages in frames that have no answer. */
   get messagesInFlight(): number {
-    return this.toResend.reduce((sum, frame) => sum + frame.count, this.frames.messages)
+    return this.frames.messages
   }
 
   /** Calls back once nothing waits to be sent, and nobody for an answer. */
@@ -105,21 +107,16 @@ export class OutboundBatches {
   connected(link: OutboundLink): void {
     if (this.ended !== undefined) return
     this.link = link
-    const frames = this.toResend
-    this.toResend = []
-    for (const frame of frames) this.sendAgain(link, frame, frame.sequence, true)
+    for (const frame of this.frames.takeParked()) this.sendAgain(link, frame, frame.sequence, true)
     this.changed()
   }
 
   /** The connection, or the session on it, is gone; what was in flight waits for the next one. */
   disconnected(reason: CloseReason): void {
     if (this.link === undefined) return
-    this.link = undefined
-    const frames = this.frames.takeAll()
-    for (const frame of frames) frame.tries++
-    this.toResend = frames.filter((frame) => frame.tries <= this.options.maxRetries)
-    const lost = failure(new ConnectionLost({ closeReason: reason }))
-    for (const frame of frames) if (frame.tries > this.options.maxRetries) this.fail(frame, lost)
+    this.unlink()
+    const lost = failure(lossOf(reason))
+    for (const frame of this.frames.park(this.options.maxRetries)) this.fail(frame, lost)
     this.changed()
   }
 
@@ -128,10 +125,9 @@ export class OutboundBatches {
     if (this.ended !== undefined) return
     const ended = Exit.fail(error)
     this.ended = ended
-    this.link = undefined
+    this.unlink()
     const calls = this.queue.clear()
-    const frames = [...this.frames.takeAll(), ...this.toResend, ...this.refused]
-    this.toResend = []
+    const frames = [...this.frames.takeAll(), ...this.refused]
     this.refused.clear()
     for (const frame of frames) this.fail(frame, ended)
     for (const call of calls) {
@@ -144,8 +140,10 @@ export class OutboundBatches {
   /** Writes frames while there is something to send and room in flight. */
   writeTo(link: OutboundLink): void {
     if (link !== this.link) return
-    while (this.queue.hasListed && this.hasWindow) this.writeRound(link)
-    if (this.frames.size > 0) this.alarm.set(this.options.timers.now() + this.options.writeTimeout)
+    const { window } = this.options
+    while (this.hasMore && window.enter(link)) this.writeRound(link)
+    if (!this.hasMore) window.leave(link)
+    if (this.frames.size > 0) this.setAlarm()
     const invalid = this.invalid
     if (invalid.length === 0) return
     this.invalid = []
@@ -154,18 +152,11 @@ export class OutboundBatches {
   }
 
   receipt(receipt: FrameOf<"Receipt">): void {
-    const { position, durability, duplicate } = receipt
     for (const { frame, before } of this.frames.takeAnswered(receipt)) {
       frame.lane.frames--
       this.rests.forget(frame.lane)
       this.options.counters.published += frame.count
-      let offset = position.offset + before
-      for (const { call, count, first } of frame.shares) {
-        for (let i = 0; i < count; i++, offset++) {
-          const at = duplicate ? position : { epoch: position.epoch, offset }
-          call.settle(first + i, { topic: call.topic, position: at, durability, duplicate })
-        }
-      }
+      settleFrame(frame, receipt, before)
     }
     this.changed()
   }
@@ -176,7 +167,7 @@ export class OutboundBatches {
     for (const { frame } of this.frames.takeAnswered(rejected)) {
       frame.tries++
       if (mayRetry && frame.tries <= this.options.maxRetries) {
-        frame.lane.refused.push(frame)
+        frame.lane.refuse(frame)
         this.refused.add(frame)
         this.rests.begin(frame.lane)
       } else {
@@ -189,14 +180,15 @@ export class OutboundBatches {
 
   private get isIdle(): boolean {
     if (!this.queue.isEmpty) return false
-    for (const frames of [this.frames.values(), this.toResend, this.refused]) {
+    for (const frames of [this.frames.all(), this.refused]) {
       for (const { shares } of frames) if (shares.some(({ call }) => !call.isDone)) return false
     }
     return true
   }
 
-  private get hasWindow(): boolean {
-    return this.frames.size < maxFramesInFlight && this.frames.bytes < maxBytesInFlight
+  /** Whether there is something that may be sent, if the connection has room for it. */
+  private get hasMore(): boolean {
+    return this.queue.hasListed && this.frames.size < maxFramesInFlight
   }
 
   /** One frame of each lane that has something, up to about `frameBytes` in all, in one piece of memory. */
@@ -216,7 +208,10 @@ export class OutboundBatches {
       if (lane.isResting) continue
       this.sendRefused(link, lane)
       const start = writer.at
-      const content = lane.build(writer, link.session, this.nextSequence, link, this.events)
+      const content =
+        lane.refused.length > 0
+          ? undefined
+          : lane.build(writer, link.session, this.nextSequence, link, this.events)
       if (content !== undefined) built.push([this.newFrame(lane, content, now), start, writer.at])
       this.queue.list(lane)
     }
@@ -235,8 +230,8 @@ export class OutboundBatches {
     now: number
   ): OutboundFrame {
     lane.frames++
-    const { count, shares } = content
-    return { lane, shares, count, sequence: this.takeSequence(), bytes: unset, tries: 0, sentAt: now }
+    const order = this.takeSequence()
+    return { lane, ...content, order, sequence: order, bytes: unset, tries: 0, sentAt: now }
   }
 
   private takeSequence(): number {
@@ -252,41 +247,34 @@ export class OutboundBatches {
     this.options.counters.retried += frame.count
     this.frames.add(frame)
     link.sendBytes(frame.bytes)
-    this.alarm.set(frame.sentAt + this.options.writeTimeout)
+    this.setAlarm()
   }
 
   /** A refused batch left no trace, so it is a new one to the hub. */
   private sendRefused(link: OutboundLink, lane: TopicLane): void {
-    if (lane.refused.length === 0) return
-    for (const frame of lane.refused.splice(0)) {
+    while (lane.refused.length > 0 && this.options.window.hasRoom) {
+      const frame = lane.refused.shift()!
       this.refused.delete(frame)
       this.sendAgain(link, frame, this.takeSequence(), false)
     }
   }
 
-  /** Deals with frames that have waited for an answer for too long; answers when the next one will have. */
-  private expire(now: number): number | undefined {
-    const { counters, maxRetries, writeTimeout } = this.options
-    let oldest = Number.POSITIVE_INFINITY
-    const link = this.link
-    for (const frame of [...this.frames.values()]) {
-      if (now - frame.sentAt >= writeTimeout) {
-        frame.tries++
-        if (frame.tries > maxRetries) {
-          this.frames.abandon(frame)
-          this.fail(frame, failure(new Timeout({ operation: "publish" })))
-          continue
-        }
-        frame.sentAt = now
-        if (link !== undefined && !link.isBlocked()) {
-          counters.retried += frame.count
-          link.sendBytes(readdressed(frame.bytes, link.session, frame.sequence, true))
-        }
-      }
-      oldest = Math.min(oldest, frame.sentAt)
-    }
-    this.changed()
-    return this.frames.size === 0 ? undefined : oldest + writeTimeout
+  private setAlarm(): void {
+    this.alarm.set(this.options.timers.now() + this.options.writeTimeout / 2)
+  }
+
+  /** Has a hub asked that owes an answer and is silent, and the connection ended if it stays so. */
+  private endIfSilent(): number | undefined {
+    const { frames, link } = this
+    const { oldest } = frames
+    if (link === undefined || oldest === undefined) return undefined
+    const again = link.endIfSilent(oldest, this.options.writeTimeout)
+    return frames.size === 0 ? undefined : again
+  }
+
+  private unlink(): void {
+    if (this.link !== undefined) this.options.window.leave(this.link)
+    this.link = undefined
   }
 
   private fail(frame: OutboundFrame, exit: Failure): void {
@@ -314,3 +302,7 @@ export class OutboundBatches {
 }
 
 const unset = new Uint8Array(0)
+
+/** Why a publish fails whose connection was lost for the last time. */
+const lossOf = (closeReason: CloseReason): PolestarErrorReason =>
+  closeReason === "ping-timeout" ? new Timeout({ operation: "publish" }) : new ConnectionLost({ closeReason })

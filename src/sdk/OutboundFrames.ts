@@ -3,11 +3,9 @@
  */
 import type { FrameOf } from "../protocol/Frame.ts"
 import { PublishFlags, readdressPublish } from "../protocol/Publish.ts"
+import type { ConnectionWindow } from "./ConnectionWindow.ts"
 import type { PublishCall } from "./PublishCall.ts"
 import type { TopicLane } from "./TopicLane.ts"
-
-/** Frames that were given up whose counts are remembered, since a late receipt counts them in. */
-const maxAbandoned = 1024
 
 /** Messages `first` to before `first + count` of a call. */
 export interface Share {
@@ -20,6 +18,8 @@ export interface OutboundFrame {
   readonly lane: TopicLane
   readonly shares: ReadonlyArray<Share>
   readonly count: number
+  /** The sequence under which it was first sent: the order in which its topic's messages were published. */
+  readonly order: number
   sequence: number
   /** The whole frame. It was written, so it is never changed: it is copied to be sent again. */
   bytes: Uint8Array
@@ -48,101 +48,117 @@ export interface Answered {
 }
 
 export class OutboundFrames {
-  bytes = 0
+  /** Messages in flight, or to be sent again. */
   messages = 0
   /** By sequence, in the order in which they were sent. */
   private readonly inFlight = new Map<number, OutboundFrame>()
-  private readonly abandoned = new Map<number, OutboundFrame>()
+  private readonly window: ConnectionWindow
 
+  constructor(window: ConnectionWindow) {
+    this.window = window
+  }
+
+  /** Frames that were in flight when their connection was lost. */
+  private parked: ReadonlyArray<OutboundFrame> = []
+
+  /** How many are in flight. */
   get size(): number {
     return this.inFlight.size
   }
 
   add(frame: OutboundFrame): void {
     this.inFlight.set(frame.sequence, frame)
-    this.bytes += frame.bytes.length
+    this.window.add(frame.bytes.length)
     this.messages += frame.count
   }
 
-  values(): Iterable<OutboundFrame> {
-    return this.inFlight.values()
+  /** Those in flight, and those to be sent again. */
+  *all(): Iterable<OutboundFrame> {
+    yield* this.inFlight.values()
+    yield* this.parked
   }
 
-  /** Gives a frame up that the hub may still answer. */
-  abandon(frame: OutboundFrame): void {
-    this.remove(frame)
-    this.abandoned.set(frame.sequence, frame)
-    if (this.abandoned.size <= maxAbandoned) return
-    for (const sequence of this.abandoned.keys()) {
-      this.abandoned.delete(sequence)
-      break
+  /** When the frame that has waited longest was sent. */
+  get oldest(): number | undefined {
+    for (const { sentAt } of this.inFlight.values()) return sentAt
+    return undefined
+  }
+
+  /**
+   * Sets all aside, in order, since on this connection they will not be answered any more. It was a try of each;
+   * those that have had more than `maxTries` are removed and answered.
+   */
+  park(maxTries: number): ReadonlyArray<OutboundFrame> {
+    const frames = this.takeAll()
+    const spent: Array<OutboundFrame> = []
+    const kept: Array<OutboundFrame> = []
+    for (const frame of frames) {
+      frame.tries++
+      if (frame.tries <= maxTries) kept.push(frame)
+      else spent.push(frame)
     }
+    this.parked = kept
+    for (const { count } of kept) this.messages += count
+    return spent
   }
 
-  /** Removes and answers all, in order: on this connection they will not be answered any more. */
+  /** Removes and answers what was set aside. */
+  takeParked(): ReadonlyArray<OutboundFrame> {
+    const frames = this.parked
+    this.parked = []
+    for (const { count } of frames) this.messages -= count
+    return frames
+  }
+
+  /** Removes and answers what is in flight, and what was set aside. */
   takeAll(): ReadonlyArray<OutboundFrame> {
     const frames = [...this.inFlight.values()]
-    this.inFlight.clear()
-    this.abandoned.clear()
-    this.bytes = 0
-    this.messages = 0
-    return frames
+    for (const frame of frames) this.remove(frame)
+    return [...frames, ...this.takeParked()]
   }
 
   /**
    * Removes and answers the frames that a receipt or a rejection stands for: those of one topic in its range of
-   * sequences. Those that were given up are counted and left out.
+   * sequences.
    */
   takeAnswered(answer: FrameOf<"Receipt"> | FrameOf<"Rejected">): ReadonlyArray<Answered> {
     const { firstSequence, lastSequence } = answer
+    const first = this.inFlight.get(firstSequence)
     if (firstSequence === lastSequence) {
-      const frame = this.inFlight.get(firstSequence)
-      if (frame === undefined) {
-        this.abandoned.delete(firstSequence)
-        return []
-      }
-      this.remove(frame)
-      return [{ frame, before: 0 }]
+      if (first === undefined) return []
+      this.remove(first)
+      return [{ frame: first, before: 0 }]
     }
-    const ends = this.find(firstSequence) ?? this.find(lastSequence)
-    if (ends === undefined) return []
-    const frames = this.framesOf(ends.lane, firstSequence, lastSequence)
-    const known = frames.reduce((sum, frame) => sum + frame.count, 0)
-    // Frames that were forgotten are the oldest, and so the first.
-    let before = answer._tag === "Receipt" ? Math.max(0, answer.count - known) : 0
+    const lane = (first ?? this.inFlight.get(lastSequence))?.lane
+    if (lane === undefined) return []
+    // Sequences wrap around at 2^32.
+    const span = (lastSequence - firstSequence) >>> 0
     const answered: Array<Answered> = []
-    for (const frame of frames) {
-      if (this.inFlight.get(frame.sequence) === frame) {
-        this.remove(frame)
-        answered.push({ frame, before })
-      } else this.abandoned.delete(frame.sequence)
+    let before = 0
+    for (const frame of [...this.inFlight.values()]) {
+      if (frame.lane !== lane || (frame.sequence - firstSequence) >>> 0 > span) continue
+      this.remove(frame)
+      answered.push({ frame, before })
       before += frame.count
     }
     return answered
   }
 
-  private find(sequence: number): OutboundFrame | undefined {
-    return this.inFlight.get(sequence) ?? this.abandoned.get(sequence)
-  }
-
-  private framesOf(lane: TopicLane, first: number, last: number): Array<OutboundFrame> {
-    // Sequences wrap around at 2^32.
-    const span = (last - first) >>> 0
-    const frames: Array<OutboundFrame> = []
-    const collect = (frame: OutboundFrame) => {
-      if (frame.lane === lane && (frame.sequence - first) >>> 0 <= span) frames.push(frame)
-    }
-    for (const frame of this.inFlight.values()) collect(frame)
-    if (this.abandoned.size > 0) {
-      for (const frame of this.abandoned.values()) collect(frame)
-      frames.sort((a, b) => ((a.sequence - first) >>> 0) - ((b.sequence - first) >>> 0))
-    }
-    return frames
-  }
-
   private remove(frame: OutboundFrame): void {
     if (!this.inFlight.delete(frame.sequence)) return
-    this.bytes -= frame.bytes.length
     this.messages -= frame.count
+    this.window.remove(frame.bytes.length)
+  }
+}
+
+/** Gives the calls of a frame their receipts; `before` messages of the receipt come before the frame's. */
+export const settleFrame = ({ shares }: OutboundFrame, receipt: FrameOf<"Receipt">, before: number): void => {
+  const { durability, duplicate, position } = receipt
+  let offset = position.offset + before
+  for (const { call, count, first } of shares) {
+    for (let i = 0; i < count; i++, offset++) {
+      const at = duplicate ? position : { epoch: position.epoch, offset }
+      call.settle(first + i, { topic: call.topic, position: at, durability, duplicate })
+    }
   }
 }

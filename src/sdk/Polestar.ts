@@ -6,8 +6,7 @@ import { Context, Effect, Layer, Result, Schema, type Scope, Stream } from "effe
 import * as Client from "./Client.ts"
 import { type ConsumeCounts, type ConsumeOptions, consume, type Handler } from "./Consuming.ts"
 import type { Delivery, SubscriptionEvent } from "./Delivery.ts"
-import { decodeFailed } from "./Failures.ts"
-import type { PolestarError } from "./PolestarError.ts"
+import { decodeFailed, type PolestarError } from "./PolestarError.ts"
 import {
   encodeMessage,
   encodeMessages,
@@ -148,6 +147,23 @@ const makePublishers = (session: Client.ClientSession): Publishers => ({
     })
 })
 
+/** The hub answers as many topics as fit into a frame; what comes after the last of them is asked for next. */
+const allTopics = Effect.fnUntraced(function* (client: Client.Client, pattern: string | undefined) {
+  const topics: Array<TopicInfo> = []
+  for (;;) {
+    const after = topics.at(-1)?.name
+    const request = {
+      ...(pattern === undefined ? {} : { pattern }),
+      ...(after === undefined ? {} : { after })
+    }
+    const answer = yield* client.request("topics", request)
+    const page = yield* Effect.mapError(Effect.fromResult(decodeTopics(answer)), decodeFailed)
+    // A hub that does not know `after` answers the same again.
+    if (page.length === 0 || (after !== undefined && page.some(({ name }) => name <= after))) return topics
+    for (const topic of page) topics.push(topic)
+  }
+})
+
 const makeService = (client: Client.Client, session: Client.ClientSession): Polestar["Service"] => {
   const counts: ConsumeCounts = { handled: 0, handlerFailures: 0 }
   const openSubscription: Polestar["Service"]["open"] = (source, options) =>
@@ -161,10 +177,7 @@ const makeService = (client: Client.Client, session: Client.ClientSession): Pole
       Stream.unwrap(Effect.map(openSubscription(source, options), ({ events }) => events)),
     open: openSubscription,
     consume: (source, handler, options = {}) => consume(subscribe(source, options), handler, options, counts),
-    topics: (pattern) =>
-      Effect.flatMap(client.request("topics", pattern === undefined ? {} : { pattern }), (answer) =>
-        Effect.mapError(Effect.fromResult(decodeTopics(answer)), decodeFailed)
-      ),
+    topics: (pattern) => allTopics(client, pattern),
     stats: Effect.flatMap(client.request("stats", {}), (answer) =>
       Effect.mapError(Effect.fromResult(decodeStats(answer)), decodeFailed)
     ),

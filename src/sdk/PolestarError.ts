@@ -104,3 +104,12 @@ const describe = (reason: PolestarErrorReason): string => {
       return "closed"
   }
 }
+
+export const messageInvalid = (message: string): PolestarError =>
+  new PolestarError({ reason: new MessageInvalid({ message }) })
+
+export const encodeFailed = (cause: unknown): PolestarError =>
+  new PolestarError({ reason: new EncodeFailed({ cause }) })
+
+export const decodeFailed = (cause: unknown): PolestarError =>
+  new PolestarError({ reason: new DecodeFailed({ cause }) })

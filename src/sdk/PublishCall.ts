@@ -2,12 +2,12 @@
  * One `publish` or `publishAll` on its way: its messages, how many have been put in frames, and the receipts
  * that came. All its messages have one topic and the same options.
  */
-import { Duration, Effect, type Exit } from "effect"
+import { Duration, Effect, type Exit, Option } from "effect"
 import { Deque } from "../protocol/Deque.ts"
 import { type Message, plainRecordBytes } from "../protocol/Message.ts"
 import { maxPriority } from "../protocol/Publish.ts"
 import type { PublishOptions, Receipt } from "./Client.ts"
-import { MessageInvalid, PolestarError } from "./PolestarError.ts"
+import { messageInvalid, type PolestarError } from "./PolestarError.ts"
 
 export type PublishResume = (effect: Effect.Effect<ReadonlyArray<Receipt>, PolestarError>) => void
 
@@ -23,25 +23,30 @@ export interface Attributes {
 const plain: Attributes = { priority: 0, ttl: 0, deliverAt: 0 }
 const longestTtl = 0xffff_ffff
 
-export const invalid = (message: string): PolestarError =>
-  new PolestarError({ reason: new MessageInvalid({ message }) })
-
 /** Answers an error if the wire cannot carry them. A time to live that is infinite is none. */
 export const attributesOf = (options: PublishOptions | undefined): Attributes | PolestarError => {
   if (options === undefined) return plain
   const priority = options.priority ?? 0
   if (!Number.isInteger(priority) || priority < 0 || priority > maxPriority) {
-    return invalid(`the priority is not a whole number from 0 to ${maxPriority}`)
+    return messageInvalid(`the priority is not an integer from 0 to ${maxPriority}`)
   }
-  const life = options.ttl === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(options.ttl)
-  const ttl = life === Number.POSITIVE_INFINITY ? 0 : Math.ceil(life)
-  if (options.ttl !== undefined && life !== Number.POSITIVE_INFINITY && !(ttl >= 1 && ttl <= longestTtl)) {
-    return invalid("the time to live is not between 1 ms and 49 days")
-  }
+  const ttl = ttlMillis(options.ttl)
+  if (!(ttl >= 0 && ttl <= longestTtl))
+    return messageInvalid(`the ttl is not from 1 to ${longestTtl} ms, nor infinity`)
   const deliverAt = Math.ceil(options.deliverAt ?? 0)
-  if (!Number.isSafeInteger(deliverAt) || deliverAt < 0)
-    return invalid("deliverAt is not a time in milliseconds")
+  if (!Number.isSafeInteger(deliverAt) || deliverAt < 0) {
+    return messageInvalid("deliverAt is not a moment since 1970")
+  }
   return priority === 0 && ttl === 0 && deliverAt === 0 ? plain : { priority, ttl, deliverAt }
+}
+
+/** 0 for none, `NaN` for what is no time to live. */
+const ttlMillis = (ttl: Duration.Input | undefined): number => {
+  if (ttl === undefined) return 0
+  const duration = Option.getOrUndefined(Duration.fromInput(ttl))
+  const millis = duration === undefined ? Number.NaN : Duration.toMillis(duration)
+  if (millis === Number.POSITIVE_INFINITY) return 0
+  return millis >= 1 ? Math.ceil(millis) : Number.NaN
 }
 
 /** Bytes of a message's record, about: exact if its texts are ASCII. */

@@ -2,12 +2,11 @@
  * From a value and its options to a message: everything that can be wrong with a publish before it is sent.
  * Pure; what is wrong is answered as an error, and then nothing was sent.
  */
-import { DateTime, Duration, Option, Result } from "effect"
+import { DateTime, type Duration, Result } from "effect"
 import type { Message } from "../protocol/Message.ts"
-import { maxPriority } from "../protocol/Publish.ts"
 import type * as Client from "./Client.ts"
-import { encodeFailed, messageInvalid } from "./Failures.ts"
-import type { PolestarError } from "./PolestarError.ts"
+import { encodeFailed, messageInvalid, PolestarError } from "./PolestarError.ts"
+import { attributesOf } from "./PublishCall.ts"
 import type { TopicTarget } from "./Topic.ts"
 import { traceparentHeader } from "./Tracing.ts"
 
@@ -22,12 +21,12 @@ export interface BatchOptions {
   readonly priority?: number | undefined
   /** After it the message is not delivered any more: 1 ms to 49 days, or infinity, the default. */
   readonly ttl?: Duration.Input | undefined
-  /** The hub holds the message until then. */
+  /** The hub is to hold the message until then. For now this hub cannot: it refuses it as `unsupported`. */
   readonly deliverAt?: TimeInput | undefined
 }
 
 export interface PublishOptions extends BatchOptions {
-  /** Names the message: one seen by the hub within two minutes is not stored twice. Up to 255 bytes. */
+  /** Names the message, for who reads it; this hub does not look for messages of the same id yet. Up to 255 bytes. */
   readonly id?: string | undefined
   /** Messages of one key belong together. Up to 255 bytes. */
   readonly key?: string | undefined
@@ -92,38 +91,13 @@ export const headersWith = (
 ): Readonly<Record<string, string>> | undefined =>
   traceparent === undefined ? headers : { [traceparentHeader]: traceparent, ...headers }
 
-/** A `ttl` of the wire is 32 bits of milliseconds. */
-const longestTtl = 4_294_967_295
-
-const noOptions: Result.Result<Client.PublishOptions | undefined, PolestarError> = Result.succeed(undefined)
-
-/** The options as the engine takes them; `undefined` if there are none. */
+/** The options as the engine takes them, checked by its rules; `undefined` if there are none. */
 export const engineOptions = (
   options: BatchOptions | undefined
 ): Result.Result<Client.PublishOptions | undefined, PolestarError> => {
-  const { priority } = options ?? {}
-  if (options === undefined || (priority ?? options.ttl ?? options.deliverAt) === undefined) return noOptions
-  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= maxPriority)) {
-    return Result.fail(messageInvalid(`the priority is not an integer from 0 to ${maxPriority}`))
-  }
-  const deliverAt = options.deliverAt === undefined ? undefined : timeMillis(options.deliverAt)
-  if (deliverAt !== undefined && !(Number.isSafeInteger(Math.ceil(deliverAt)) && deliverAt >= 0)) {
-    return Result.fail(messageInvalid("deliverAt is not a moment since 1970"))
-  }
-  const ttl = options.ttl === undefined ? undefined : Option.getOrNull(Duration.fromInput(options.ttl))
-  const ttlMillis = ttl === undefined ? undefined : ttl === null ? Number.NaN : Duration.toMillis(ttl)
-  if (
-    ttlMillis !== undefined &&
-    !(ttlMillis === Number.POSITIVE_INFINITY || (ttlMillis >= 1 && ttlMillis <= longestTtl))
-  ) {
-    return Result.fail(messageInvalid(`the ttl is not from 1 to ${longestTtl} ms, nor infinity`))
-  }
-  return Result.succeed({
-    priority,
-    ttl:
-      ttlMillis === undefined || ttlMillis === Number.POSITIVE_INFINITY
-        ? undefined
-        : Duration.millis(Math.ceil(ttlMillis)),
-    deliverAt: deliverAt === undefined ? undefined : Math.ceil(deliverAt)
-  })
+  const { deliverAt, priority, ttl } = options ?? {}
+  if ((priority ?? ttl ?? deliverAt) === undefined) return Result.succeed(undefined)
+  const engine = { priority, ttl, deliverAt: deliverAt === undefined ? undefined : timeMillis(deliverAt) }
+  const attributes = attributesOf(engine)
+  return attributes instanceof PolestarError ? Result.fail(attributes) : Result.succeed(engine)
 }

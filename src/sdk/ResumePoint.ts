@@ -41,12 +41,6 @@ export class ResumePoint {
     this.topicLimit = topicLimit
   }
 
-  /** Whether there are no positions. */
-  get isEmpty(): boolean {
-    for (const seen of this.topics.values()) if (isBegun(seen)) return false
-    return true
-  }
-
   /** Sets where a topic begins, unless it has begun. */
   begin(topic: string, position: Position): void {
     if (this.topics.has(topic)) return
@@ -95,14 +89,19 @@ export class ResumePoint {
     if (to.offset > from.offset && count >= to.offset - from.offset) cover(seen, from.offset, to.offset)
   }
 
-  /** Takes note that the topic goes on at `to`. */
-  gap(topic: string, from: Position, to: Position): void {
+  /** Takes note that the topic goes on at `to`. Answers `false` if nothing is missed by it: all of it has come before. */
+  gap(topic: string, from: Position, to: Position): boolean {
     const seen = this.touch(topic)
     const isRange = from.epoch === to.epoch && from.offset <= to.offset
     // Messages before a range that is gone may still wait.
     if (seen === undefined) this.add(topic, to.epoch, isRange ? from.offset : to.offset, to.offset, !isRange)
     else if (seen.epoch !== to.epoch || !isRange) reset(seen, to.epoch, to.offset, to.offset, true)
-    else cover(seen, from.offset, to.offset)
+    else {
+      const isMissed = missing(seen.bounds, from.offset, to.offset)?.length !== 0
+      cover(seen, from.offset, to.offset)
+      return isMissed
+    }
+    return true
   }
 
   /**

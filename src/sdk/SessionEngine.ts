@@ -5,13 +5,15 @@
  * flight, and subscribes again from where each subscription was; detached, everything waits.
  */
 import { Cause, type Duration, Effect, Exit } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { readU32 } from "../protocol/Bytes.ts"
 import { type CloseReason, mayReconnect } from "../protocol/CloseReason.ts"
 import { isTransient } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
 import type { SubscribeOptions } from "./Client.ts"
 import type { ClientConnection } from "./ClientConnection.ts"
 import type { Counters } from "./Counters.ts"
-import { type Credit, InboundSubscription } from "./InboundSubscription.ts"
+import { type Credit, InboundSubscription, type SubscriptionNotice } from "./InboundSubscription.ts"
 import { OutboundBatches } from "./OutboundBatches.ts"
 import type { OutboundLink, OutboundOptions } from "./OutboundLink.ts"
 import type { Answer, PendingRequests } from "./PendingRequests.ts"
@@ -37,6 +39,8 @@ export interface SessionHost {
 
 export class SessionEngine {
   readonly id: string
+  /** Tells its sequences from those of whoever else uses the id, or used it; the same on every connection. */
+  private readonly incarnation = readU32(SecureRandom.randomBytesUnsafe(4), 0)
   readonly publisher: OutboundBatches
   readonly subscriptions = new Map<number, InboundSubscription>()
   /** Called once: when the hub has opened it, or it has ended before. */
@@ -63,7 +67,14 @@ export class SessionEngine {
     const number = this.host.register(this)
     this.number = number
     const request = requests.add("open a session", (answer) => this.opened(number, answer))
-    connection.send({ _tag: "Open", session: number, request, id: this.id, name: this.name })
+    connection.send({
+      _tag: "Open",
+      session: number,
+      request,
+      id: this.id,
+      incarnation: this.incarnation,
+      name: this.name
+    })
     this.publisher.connected(this.linkTo(connection, connection.welcome, number))
     for (const subscription of this.subscriptions.values()) this.sendSubscribe(subscription)
   }
@@ -141,7 +152,7 @@ export class SessionEngine {
     subscription.finish(exit)
   }
 
-  notice(frame: FrameOf<"Dropped"> | FrameOf<"Gap"> | FrameOf<"Recovered">): void {
+  notice(frame: SubscriptionNotice): void {
     const subscription = this.subscriptions.get(frame.subscription)
     if (subscription === undefined || subscription.notice(frame)) return
     const message = "the reader is too far behind"
@@ -161,7 +172,7 @@ export class SessionEngine {
       session,
       maxFrame: limits.maxFrame,
       maxMessage: limits.maxMessage,
-      isBlocked: () => connection.isBlocked,
+      endIfSilent: (since, limit) => connection.endIfSilent(since, limit),
       sendBytes: (bytes) => connection.sendBytes(bytes),
       requestTurn: () => connection.requestTurn(source)
     }

@@ -8,8 +8,7 @@ import { Array as Arr, Effect, type Pull, Result, type Scope, Stream } from "eff
 import type { Overflow, Position, Start } from "../protocol/Position.ts"
 import type { Client, ClientSession, Inbox } from "./Client.ts"
 import { type Delivery, decodeInbound, type SubscriptionEvent, type Undecodable } from "./Delivery.ts"
-import { messageInvalid } from "./Failures.ts"
-import type { PolestarError } from "./PolestarError.ts"
+import { messageInvalid, type PolestarError } from "./PolestarError.ts"
 import { type TimeInput, timeMillis } from "./Publishing.ts"
 import type { TopicSource } from "./Topic.ts"
 

@@ -6,8 +6,8 @@ import { type ByteWriter, encodeText } from "../protocol/Bytes.ts"
 import { encodeRecord, type Message } from "../protocol/Message.ts"
 import { beginPublish, endPublish, maxRecordsPerFrame } from "../protocol/Publish.ts"
 import type { OutboundFrame, Share } from "./OutboundFrames.ts"
-import type { PolestarError } from "./PolestarError.ts"
-import { CallQueue, invalid, type PublishCall, recordBytes } from "./PublishCall.ts"
+import { messageInvalid, type PolestarError } from "./PolestarError.ts"
+import { CallQueue, type PublishCall, recordBytes } from "./PublishCall.ts"
 
 /** A frame is closed when it is as long as this; one message may be longer. */
 export const frameBytes = 65_536
@@ -28,7 +28,7 @@ export interface LaneEvents {
 export class TopicLane {
   readonly topic: string
   readonly waiting = new CallQueue()
-  /** Frames that were refused, by sequence, waiting for `isResting` to end. */
+  /** Frames that were refused, in order, waiting for `isResting` to end, and then for room. */
   readonly refused: Array<OutboundFrame> = []
   isResting = false
   /** Whether it is in the list of lanes that have something to send. */
@@ -44,6 +44,13 @@ export class TopicLane {
 
   get isEmpty(): boolean {
     return this.refused.length === 0 && this.waiting.peek() === undefined
+  }
+
+  /** Takes a frame that was refused, before those that were published later and wait here already. */
+  refuse(frame: OutboundFrame): void {
+    this.refused.push(frame)
+    // Sequences wrap around at 2^32.
+    this.refused.sort((a, b) => (a.order - b.order) | 0)
   }
 
   /**
@@ -105,7 +112,7 @@ export class TopicLane {
       }
       if (error !== undefined || writer.at - start - 4 > limits.maxFrame) {
         writer.at = at
-        events.invalid(call, invalid(error ?? "a message is longer than the hub's largest frame"))
+        events.invalid(call, messageInvalid(error ?? "a message is longer than the hub's largest frame"))
         break
       }
       const size = recordBytes(message)

@@ -20,7 +20,9 @@ export class TopicNames {
     for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0
     const slot = (hash ^ (hash >>> 15)) & (slots - 1)
     const entry = this.known[slot]
-    if (entry !== undefined && isSame(entry.bytes, bytes, start, end)) return entry.name
+    if (entry !== undefined && isSameText(entry.bytes, 0, entry.bytes.length, bytes, start, end)) {
+      return entry.name
+    }
     const copy = bytes.slice(start, end)
     const name = decodeText(copy)
     if (name !== undefined) this.known[slot] = { bytes: copy, name }
@@ -28,8 +30,16 @@ export class TopicNames {
   }
 }
 
-const isSame = (known: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean => {
-  if (known.length !== end - start) return false
-  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[start + i]) return false
+/** Whether `a[aStart, aEnd)` and `b[bStart, bEnd)` are the same bytes. */
+export const isSameText = (
+  a: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  b: Uint8Array,
+  bStart: number,
+  bEnd: number
+): boolean => {
+  if (aEnd - aStart !== bEnd - bStart) return false
+  for (let i = aStart, j = bStart; i < aEnd; i++, j++) if (a[i] !== b[j]) return false
   return true
 }

@@ -25,6 +25,8 @@ export interface TopicLog {
   readonly nextOffset: number
   /** The oldest offset that can still be read; `nextOffset` if there is none. */
   readonly firstOffset: number
+  /** The timestamp of the newest message that can no longer be read; 0 if all can be. */
+  readonly lostUntil: number
   readonly messages: number
   readonly bytes: number
   /**

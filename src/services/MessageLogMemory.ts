@@ -4,9 +4,8 @@
  * of them: opened again it goes on there, so that who resumes after its last message has missed nothing.
  */
 import { Clock, Effect, Layer, Random } from "effect"
-import type { Position } from "../protocol/Position.ts"
 import { MessageLog, type TopicLog } from "./MessageLog.ts"
-import { MemoryTopicLog, type TopicLimits } from "./memory/MemoryTopicLog.ts"
+import { MemoryTopicLog, type Place, type TopicLimits } from "./memory/MemoryTopicLog.ts"
 import { SegmentStore } from "./memory/SegmentStore.ts"
 
 export interface MemoryLimits extends TopicLimits {
@@ -33,18 +32,18 @@ export const make = Effect.fnUntraced(function* (limits: MemoryLimits) {
     lastEpoch = Math.max(lastEpoch + 1, first + Math.floor(random.nextDoubleUnsafe() * epochsPerMillisecond))
     return lastEpoch
   }
-  const places = new Map<string, Position>()
+  const places = new Map<string, Place>()
   const open = (topic: string): TopicLog => {
-    const place = places.get(topic) ?? { epoch: nextEpoch(), offset: 0 }
+    const place = places.get(topic) ?? { epoch: nextEpoch(), nextOffset: 0, lostUntil: 0 }
     places.delete(topic)
-    const closed = ({ epoch, nextOffset }: TopicLog) => {
+    const closed = ({ epoch, lostUntil, nextOffset }: TopicLog) => {
       if (places.size >= maxPlaces) {
         const oldest = places.keys().next()
         if (oldest.done !== true) places.delete(oldest.value)
       }
-      places.set(topic, { epoch, offset: nextOffset })
+      places.set(topic, { epoch, lostUntil, nextOffset })
     }
-    return store.add((number) => new MemoryTopicLog(number, place.epoch, limits, store, place.offset, closed))
+    return store.add((number) => new MemoryTopicLog(number, place, limits, store, closed))
   }
   return MessageLog.of({ open, bytes: () => store.bytes })
 })

@@ -62,6 +62,12 @@ export const settingsTable = {
     maximum: TIB,
     description: "Bytes that may wait in a topic's mailbox."
   }),
+  queueTotalBytes: bytes({
+    default: GIB,
+    minimum: 1,
+    maximum: TIB,
+    description: "Bytes that may wait in all mailboxes together; beyond it each takes one batch at a time."
+  }),
   clientQueueSize: integer({
     default: 1000,
     minimum: 1,

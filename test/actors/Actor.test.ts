@@ -43,7 +43,7 @@ class Probe extends Actor<Note, string> {
 }
 
 const probeWith = (maxMessages: number, maxBytes = 1_000_000): Effect.Effect<Probe, never, Scope.Scope> =>
-  Effect.map(makeActorSystem, (system) => new Probe(system, { maxMessages, maxBytes }))
+  Effect.map(makeActorSystem(), (system) => new Probe(system, { maxMessages, maxBytes }))
 
 const note = (name: string, handle?: Note["handle"]): Note =>
   handle === undefined ? { name } : { name, handle }
@@ -86,7 +86,7 @@ describe("actor - in place", () => {
 
   it.effect("actor - turns nest to a limit, then go on from a mailbox, and none is lost", () =>
     Effect.gen(function* () {
-      const system = yield* makeActorSystem
+      const system = yield* makeActorSystem()
       const limits = { maxMessages: 10, maxBytes: 1000 }
       const chain = Array.from({ length: 60 }, () => new Probe(system, limits))
       let deepest = 0
@@ -281,7 +281,7 @@ describe("actor - failures", () => {
 
   it.effect("actor - one that throws leaves the depth of turns as it was", () =>
     Effect.gen(function* () {
-      const system: ActorSystem = yield* makeActorSystem
+      const system: ActorSystem = yield* makeActorSystem()
       const actor = new Probe(system, { maxMessages: 10, maxBytes: 10 })
       for (let index = 0; index < 40; index++) {
         actor.tellUnsafe(note("a", failing[2]![1]))

@@ -44,6 +44,7 @@ const brokenLog = Layer.succeed(MessageLog, {
     durability: "accepted",
     nextOffset: 0,
     firstOffset: 0,
+    lostUntil: 0,
     messages: 0,
     bytes: 0,
     append: () => Effect.die(new Error("the disk is full")),

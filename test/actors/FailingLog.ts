@@ -30,6 +30,9 @@ const failing = (topic: string, log: TopicLog, faults: Faults): TopicLog => ({
   get firstOffset() {
     return log.firstOffset
   },
+  get lostUntil() {
+    return log.lostUntil
+  },
   get messages() {
     return log.messages
   },

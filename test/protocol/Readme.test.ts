@@ -197,6 +197,7 @@ describe("readme", () => {
         yield* next,
         frame(0x08, 0, u32(1), u32(13), u32(8), u64(0), u8(1), epoch, u64(2))
       )
+      assert.deepStrictEqual(yield* next, frame(0x17, 0, u32(1), u32(8), u32(0)))
 
       send(frame(0x09, 0, u32(1), u32(14), u32(7)))
       assert.deepStrictEqual(yield* next, frame(0x0a, 0, u32(1), u32(14)))

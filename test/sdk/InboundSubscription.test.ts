@@ -43,6 +43,8 @@ const reconnect = Effect.gen(function* () {
   yield* settle
 })
 
+const sessionOf = (hub: FakeHub): number => hub.last.of("Open")[0]?.session ?? 0
+
 const startOf = (hub: FakeHub): Start | undefined => hub.last.of("Subscribe").at(-1)?.start
 
 describe("subscription", () => {
@@ -215,27 +217,102 @@ describe("subscription", () => {
     { _tag: "Time", time: 1234 },
     { _tag: "Position", position: { epoch: 1, offset: 4 } }
   ] as const) {
-    it.effect(`subscription - from ${from._tag} it starts there again if nothing had come`, () =>
+    it.effect(`subscription - from ${from._tag} it starts there again until all of it has come`, () =>
       Effect.gen(function* () {
         const { hub, session } = yield* connect()
         hub.position = { epoch: 1, offset: 12 }
-        yield* session.subscribe({ ...options, pattern: "a.x", start: from })
+        const inbox = yield* session.subscribe({ ...options, start: from })
         hub.last.cut()
         yield* reconnect
         assert.deepStrictEqual(startOf(hub), from)
-        const on = hub.last.of("Open")[0]?.session ?? 0
-        hub.last.deliver({ session: on, topic: "a.x", offset: 6, payloads: ["6"] })
+        hub.last.deliver({ session: sessionOf(hub), topic: "a.x", offset: 6, payloads: ["6", "7"] })
         yield* settle
+        // Of `a.y` nothing has come, so there is nowhere to resume it from.
+        hub.last.cut()
+        yield* reconnect
+        assert.deepStrictEqual(startOf(hub), from)
+        const on = sessionOf(hub)
+        hub.last.deliver(
+          { session: on, topic: "a.x", offset: 6, payloads: ["6", "7", "8"] },
+          { session: on, topic: "a.y", offset: 3, payloads: ["3"] }
+        )
+        hub.last.send({ _tag: "CaughtUp", session: on, subscription: 1, messages: 4 })
+        yield* settle
+        assert.deepStrictEqual(describeAll(yield* inbox.take), ["a.x@6:6", "a.x@7:7", "a.x@8:8", "a.y@3:3"])
         hub.last.cut()
         yield* reconnect
         assert.deepStrictEqual(startOf(hub), {
           _tag: "Resume",
           since: from._tag === "Time" ? 1234 : 5000,
-          topics: [{ topic: "a.x", epoch: 1, offset: 7 }]
+          topics: [
+            { topic: "a.x", epoch: 1, offset: 9 },
+            { topic: "a.y", epoch: 1, offset: 4 }
+          ]
         })
       })
     )
   }
+
+  it.effect("subscription - tells what the last messages of a cut replay have left behind", () =>
+    Effect.gen(function* () {
+      const { hub, session } = yield* connect()
+      const inbox = yield* session.subscribe({ ...options, start: { _tag: "Last", count: 5 } })
+      hub.last.deliver(
+        { topic: "a.x", offset: 6, payloads: ["6", "7"] },
+        { topic: "a.y", offset: 0, payloads: ["0"] },
+        { topic: "a.z", offset: 0, payloads: ["0"] }
+      )
+      yield* settle
+      hub.last.cut()
+      yield* reconnect
+      const on = sessionOf(hub)
+      hub.last.deliver(
+        { session: on, topic: "a.x", offset: 20, payloads: ["20"] },
+        { session: on, topic: "a.x", offset: 25, payloads: ["25"] },
+        { session: on, topic: "a.y", offset: 0, payloads: ["0", "1"] },
+        { session: on, topic: "a.z", epoch: 2, offset: 0, payloads: ["new"] }
+      )
+      yield* settle
+      assert.deepStrictEqual(describeAll(yield* inbox.take), [
+        "a.x@6:6",
+        "a.x@7:7",
+        "a.y@0:0",
+        "a.z@0:0",
+        "gap a.x 1:8-1:20",
+        "a.x@20:20",
+        "a.x@25:25",
+        "a.y@1:1",
+        "gap a.z 1:1-2:0",
+        "a.z@0:new"
+      ])
+    })
+  )
+
+  it.effect("subscription - does not tell a gap of what had come before", () =>
+    Effect.gen(function* () {
+      const { hub, session } = yield* connect()
+      const position = { epoch: 1, offset: 0 }
+      const inbox = yield* session.subscribe({
+        ...options,
+        pattern: "a.x",
+        start: { _tag: "Position", position }
+      })
+      hub.last.deliver({ topic: "a.x", offset: 0, payloads: ["0", "1", "2"] })
+      yield* settle
+      hub.last.cut()
+      yield* reconnect
+      const gap = { session: sessionOf(hub), subscription: 1, topic: "a.x" }
+      hub.last.send({ _tag: "Gap", ...gap, from: position, to: { epoch: 1, offset: 2 } })
+      hub.last.send({ _tag: "Gap", ...gap, from: position, to: { epoch: 1, offset: 5 } })
+      yield* settle
+      assert.deepStrictEqual(describeAll(yield* inbox.take), [
+        "a.x@0:0",
+        "a.x@1:1",
+        "a.x@2:2",
+        "gap a.x 1:0-1:5"
+      ])
+    })
+  )
 
   it.effect("subscription - one that the hub had not confirmed is made again as it was", () =>
     Effect.gen(function* () {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber } from "effect"
+import { Duration, Effect, Exit, Fiber, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { PublishFlags } from "../../src/protocol/Publish.ts"
 import { connect, message, reasonOf, resultOf, start, valueOf } from "./ClientFixture.ts"
@@ -282,33 +282,168 @@ describe("publisher", () => {
     })
   )
 
-  it.effect("publisher - without a receipt a frame is sent again, and fails in the end", () =>
+  it.effect("publisher - waits for a hub that holds it back and is heard, and sends nothing twice", () =>
     Effect.gen(function* () {
-      const { hub, session } = yield* connect({ maxRetries: 2 })
-      const publish = yield* start(session.publishAll("a", [message("1"), message("2")]))
-      for (let i = 0; i < 2; i++) {
-        yield* TestClock.adjust("1999 millis")
-        yield* settle
-        assert.lengthOf(hub.last.of("Publish"), 1 + i)
-        yield* TestClock.adjust("1 millis")
+      const hub = new FakeHub()
+      hub.onFrame = (connection, frame) => {
+        if (frame._tag === "Ping") connection.send({ _tag: "Pong", token: frame.token })
+      }
+      const { session, client } = yield* connect({ maxRetries: 0 }, hub)
+      const publish = yield* start(session.publish("a", message("1")))
+      for (let second = 0; second < 60; second++) {
+        yield* TestClock.adjust("1 second")
         yield* settle
       }
+      assert.isUndefined(resultOf(publish))
+      hub.last.receipt({ firstSequence: 1, position: { epoch: 1, offset: 10 } })
+      yield* settle
+      assert.strictEqual(valueOf(publish).position.offset, 10)
+      assert.lengthOf(hub.last.of("Publish"), 1)
+      assert.lengthOf(hub.connections, 1)
+      assert.deepInclude(yield* client.metrics, { retried: 0, rejected: 0, reconnects: 0 })
+    })
+  )
+
+  it.effect("publisher - asks a hub that owes an answer and is silent, and takes it for lost", () =>
+    Effect.gen(function* () {
+      const { hub, session } = yield* connect({ maxRetries: 1, reconnect: Schedule.spaced("100 millis") })
+      const step = (millis: number) => Effect.andThen(TestClock.adjust(millis), settle)
+      // It owed nothing before.
+      yield* step(10_000)
+      assert.lengthOf(hub.last.of("Ping"), 0)
+      const publish = yield* start(session.publishAll("a", [message("1"), message("2")]))
+      yield* step(999)
+      assert.lengthOf(hub.last.of("Ping"), 0)
+      yield* step(1)
+      assert.lengthOf(hub.last.of("Ping"), 1)
+      yield* step(999)
+      assert.lengthOf(hub.last.of("Publish"), 1)
+      assert.isFalse(hub.last.isClosed)
+      yield* step(1)
+      assert.isTrue(hub.last.isClosed)
+      yield* step(100)
+      assert.lengthOf(hub.connections, 2)
       assert.deepStrictEqual(
         hub.last.of("Publish").map(({ sequence, flags }) => [sequence, flags & PublishFlags.resent]),
-        [
-          [1, 0],
-          [1, PublishFlags.resent],
-          [1, PublishFlags.resent]
-        ]
+        [[1, PublishFlags.resent]]
       )
       assert.isUndefined(resultOf(publish))
-      yield* TestClock.adjust("2 seconds")
+      yield* step(1000)
+      assert.isUndefined(resultOf(publish))
+      yield* step(1000)
       assert.deepInclude(reasonOf(publish), { _tag: "Timeout", operation: "publish" })
-      // A late receipt that counts it in still places what came after it.
-      const next = yield* start(session.publish("a", message("3")))
-      hub.last.receipt({ firstSequence: 1, lastSequence: 2, position: { epoch: 1, offset: 10 }, count: 3 })
+    })
+  )
+
+  it.effect("publisher - anything that the hub sends ends its silence", () =>
+    Effect.gen(function* () {
+      const { hub, session } = yield* connect({ maxRetries: 0 })
+      const publish = yield* start(session.publish("a", message("1")))
+      for (let i = 0; i < 5; i++) {
+        yield* TestClock.adjust("1900 millis")
+        yield* settle
+        hub.last.send({ _tag: "Ping", token: i })
+        yield* settle
+      }
+      assert.isUndefined(resultOf(publish))
+      assert.lengthOf(hub.connections, 1)
+      yield* TestClock.adjust("2 seconds")
       yield* settle
-      assert.strictEqual(valueOf(next).position.offset, 12)
+      assert.deepInclude(reasonOf(publish), { _tag: "Timeout", operation: "publish" })
+    })
+  )
+
+  it.effect("publisher - a peer that takes nothing is not asked, nor given up for that", () =>
+    Effect.gen(function* () {
+      const { hub, session } = yield* connect({ queueBytes: 100_000_000, maxRetries: 0 })
+      hub.last.duplex.pause()
+      const payloads = Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(200_000, "."))
+      const publish = yield* start(session.publishAll("a", payloads.map(message)))
+      const halfSeconds = (count: number) =>
+        Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: count - 1 })
+      yield* halfSeconds(20)
+      assert.isUndefined(resultOf(publish))
+      assert.isFalse(hub.last.isClosed)
+      hub.last.duplex.resume()
+      yield* settle
+      // From now on it can be asked.
+      yield* halfSeconds(3)
+      assert.isFalse(hub.last.isClosed)
+      yield* halfSeconds(1)
+      assert.isTrue(hub.last.isClosed)
+      assert.deepInclude(reasonOf(publish), { _tag: "Timeout", operation: "publish" })
+    })
+  )
+
+  it.effect(
+    "publisher - the sessions of a connection have no more in flight together than one may have",
+    () =>
+      Effect.gen(function* () {
+        const { hub, client } = yield* connect({ queueBytes: 100_000_000 })
+        const sessions = yield* Effect.forEach([1, 2, 3], () => client.openSession())
+        const each = 100
+        const text = "x".repeat(60_000)
+        const calls: Array<Fiber.Fiber<unknown, unknown>> = []
+        for (const session of sessions) {
+          for (let i = 0; i < each; i++) {
+            const publish = session.publish("a", message(text))
+            calls.push(yield* Effect.forkScoped(publish, { startImmediately: true }))
+          }
+        }
+        yield* settle
+        const sizeOf = (frames: ReadonlyArray<{ readonly bytes: number }>) =>
+          frames.reduce((sum, { bytes }) => sum + bytes, 0)
+        const limit = 4_194_304
+        const first = hub.last.of("Publish")
+        assert.isAtLeast(sizeOf(first), limit - 65_536)
+        assert.isAtMost(sizeOf(first), limit + 65_536 * 2)
+        let answered = 0
+        while (answered < 3 * each) {
+          const frames = hub.last.of("Publish")
+          assert.isAbove(frames.length, answered)
+          assert.isAtMost(sizeOf(frames.slice(answered)), limit + 65_536 * 2)
+          const { sequence, session } = frames[answered++]!
+          hub.last.receipt({ session, firstSequence: sequence })
+          yield* settle
+          if (answered === 60) {
+            // None of them waits for the others to be done.
+            assert.strictEqual(new Set(hub.last.of("Publish").map((frame) => frame.session)).size, 3)
+          }
+        }
+        for (const call of calls) valueOf(call)
+        assert.lengthOf(hub.last.of("Publish"), 3 * each)
+      })
+  )
+
+  it.effect("publisher - a session that leaves while it waits for room does not hold up the others", () =>
+    Effect.gen(function* () {
+      const { hub, session, client } = yield* connect({ queueBytes: 100_000_000 })
+      const scope = yield* Scope.make()
+      const leaving = yield* Scope.provide(client.openSession(), scope)
+      const staying = yield* client.openSession()
+      yield* start(
+        session.publishAll(
+          "a",
+          Array.from({ length: 80 }, () => message("x".repeat(60_000)))
+        )
+      )
+      const sent = hub.last.of("Publish").length
+      yield* start(leaving.publish("b", message("1")))
+      yield* start(staying.publish("c", message("2")))
+      assert.lengthOf(hub.last.of("Publish"), sent)
+      const closing = yield* start(Scope.close(scope, Exit.void))
+      for (let i = 0; i < 4; i++) {
+        yield* TestClock.adjust("500 millis")
+        hub.last.send({ _tag: "Ping", token: i })
+        yield* settle
+      }
+      assert.isDefined(resultOf(closing))
+      for (let sequence = 1; sequence <= 30; sequence++) hub.last.receipt({ firstSequence: sequence })
+      yield* settle
+      assert.deepStrictEqual(
+        hub.last.of("Publish").flatMap(({ topic }) => (topic === "a" ? [] : [topic])),
+        ["c"]
+      )
     })
   )
 
@@ -327,6 +462,7 @@ describe("publisher", () => {
         assert.lengthOf(hub.connections, 2)
         const open = hub.last.of("Open")[0]
         assert.strictEqual(open?.id, "0f0e0d0c-0b0a-4908-8706-050403020100")
+        assert.strictEqual(open?.incarnation, hub.connections[0]?.of("Open")[0]?.incarnation)
         assert.deepStrictEqual(
           hub.last
             .of("Publish")
@@ -352,6 +488,19 @@ describe("publisher", () => {
           duplicate: true
         })
       })
+  )
+
+  it.effect("publisher - who uses an id again is told apart by the incarnation", () =>
+    Effect.gen(function* () {
+      const { hub, client, session } = yield* connect()
+      yield* client.openSession({ id: session.id })
+      const opens = hub.last.of("Open")
+      assert.deepStrictEqual(
+        opens.map(({ id }) => id),
+        [session.id, session.id]
+      )
+      assert.notStrictEqual(opens[0]?.incarnation, opens[1]?.incarnation)
+    })
   )
 
   it.effect("publisher - a connection that is lost again and again uses up the tries", () =>

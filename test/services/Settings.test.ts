@@ -22,6 +22,7 @@ const expectedDefaults = {
   clientMaxRetries: 3,
   httpPort: 8080,
   queueBytes: 268_435_456,
+  queueTotalBytes: 1_073_741_824,
   clientQueueBytes: 67_108_864,
   pingInterval: 15_000,
   maxMissedPings: 2,

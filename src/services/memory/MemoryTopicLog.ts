@@ -30,6 +30,9 @@ export interface TopicLimits {
   readonly age: number
 }
 
+/** What is left of a topic that was closed. */
+export type Place = Pick<TopicLog, "epoch" | "nextOffset" | "lostUntil">
+
 /** Entries from one mark to the next. */
 const markEvery = 64
 
@@ -44,6 +47,7 @@ export class MemoryTopicLog implements TopicLog, Chain {
   nextOffset = 0
   firstOffset = 0
   bytes = 0
+  lostUntil = 0
   /** No entry is older. */
   private firstTime = 0
   private unmarked = 0
@@ -58,19 +62,19 @@ export class MemoryTopicLog implements TopicLog, Chain {
 
   private readonly closed: ((log: MemoryTopicLog) => void) | undefined
 
-  /** `nextOffset` is where it goes on; `closed` is told when it is let go of. */
+  /** Goes on at `place`, where another was closed; `closed` is told when it is let go of. */
   constructor(
     number: number,
-    epoch: number,
+    place: Place,
     limits: TopicLimits,
     store: SegmentStore,
-    nextOffset = 0,
     closed?: (log: MemoryTopicLog) => void
   ) {
     this.number = number
-    this.epoch = epoch
-    this.nextOffset = nextOffset
-    this.firstOffset = nextOffset
+    this.epoch = place.epoch
+    this.nextOffset = place.nextOffset
+    this.firstOffset = place.nextOffset
+    this.lostUntil = place.lostUntil
     this.closed = closed
     this.limits = limits
     this.store = store
@@ -103,6 +107,7 @@ export class MemoryTopicLog implements TopicLog, Chain {
   /** A batch that is not kept: what is before it would leave a gap. */
   private skip(batch: Batch): void {
     this.dropAll()
+    this.lostUntil = batch.timestamp
     this.nextOffset += batch.count
     this.firstOffset = this.nextOffset
   }
@@ -127,6 +132,7 @@ export class MemoryTopicLog implements TopicLog, Chain {
 
   private cut(segment: Segment, messages: number): void {
     const position = positionOf(this.first)
+    this.lostUntil = this.timeAt(this.first)
     const int = position >> 2
     const { ints } = segment
     const bytes = segment.bodyOf(position)
@@ -157,6 +163,7 @@ export class MemoryTopicLog implements TopicLog, Chain {
     this.bytes -= ints[int + Int.end]! - ints[int + Int.start]!
     this.firstOffset += ints[int + Int.count]!
     this.firstTime = doubles[(position >> 3) + Double.timestamp]!
+    this.lostUntil = this.firstTime
     this.first = ints[int + Int.next]!
     if (this.first === none) this.last = none
     this.store.free(segment, position)

@@ -13,7 +13,10 @@ const publisherOf = (text: string): string => `${text.length % 3}${text.charAt(0
 
 const opened = (store: SegmentStore, name: string, limits: Partial<TopicLimits> = {}) => {
   const owner = ownerOf(name)
-  const log = store.add((number) => new MemoryTopicLog(number, 7, { ...wide, ...limits }, store))
+  const log = store.add(
+    (number) =>
+      new MemoryTopicLog(number, { epoch: 7, nextOffset: 0, lostUntil: 0 }, { ...wide, ...limits }, store)
+  )
   return {
     log,
     append: (text: string, timestamp = 0): Batch => {
@@ -175,7 +178,9 @@ describe("segment store - what was read", () => {
 
   it("segment store - keeps all that a delivery needs", () => {
     const store = new SegmentStore(1024 * KIB)
-    const log = store.add((number) => new MemoryTopicLog(number, 2 ** 50, wide, store))
+    const log = store.add(
+      (number) => new MemoryTopicLog(number, { epoch: 2 ** 50, nextOffset: 0, lostUntil: 0 }, wide, store)
+    )
     const owner = ownerOf("a")
     for (const text of ["small", "x".repeat(100_000)]) {
       const batch = textBatch(owner, [[text], [text, "last"]], 1_700_000_000_123)
