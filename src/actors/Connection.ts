@@ -59,6 +59,8 @@ export class Connection {
   welcomed = false
   isDraining = false
   name = ""
+  /** Why it ended. */
+  reason: CloseReason = "normal"
   private readonly duplex: Duplex
   private readonly scope: Scope.Scope
   private readonly frames: ClientFrames
@@ -129,6 +131,7 @@ export class Connection {
   /** Says goodbye with a reason and ends; what was delivered before still goes out. */
   end(reason: CloseReason, message: string = reason): void {
     if (!Deferred.doneUnsafe(this.ending, Effect.succeed(reason))) return
+    this.reason = reason
     this.registry.counters.closed(reason)
     for (const session of [...this.sessions.values()]) session.close(reason)
     this.writer.control({ _tag: "Goodbye", reason, message })
@@ -340,10 +343,14 @@ export class Connection {
 const close = (connection: Connection, duplex: Duplex): Effect.Effect<void> =>
   Effect.suspend(() => {
     connection.end("connection-lost")
+    const reason = connection.reason
     const patience = connection.registry.settings.writeTimeout
     return Deferred.await(connection.gone).pipe(
       Effect.timeoutOption(patience),
-      Effect.ensuring(Effect.sync(() => duplex.destroy()))
+      Effect.ensuring(Effect.sync(() => duplex.destroy())),
+      Effect.andThen(
+        Effect.logDebug("a connection ended", { peer: connection.peer, name: connection.name, reason })
+      )
     )
   })
 

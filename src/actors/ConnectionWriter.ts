@@ -74,8 +74,11 @@ export class ConnectionWriter implements Outlet, Flushable {
       this.spans.push(end)
     }
     this.outbox.deliver(session.number, subscription.id, batch)
-    this.unflushed += batch.count
-    if (batch.receivedAt < this.oldest) this.oldest = batch.receivedAt
+    // A replay's age is not how long the hub took.
+    if (batch.receivedAt > 0) {
+      this.unflushed += batch.count
+      if (batch.receivedAt < this.oldest) this.oldest = batch.receivedAt
+    }
     this.mark()
     if (this.outbox.bytes >= flushAt) this.write()
   }

@@ -65,7 +65,7 @@ export class Batch implements Placed {
   epoch = 0
   offset = 0
   timestamp = 0
-  /** The hub's clock, with fractions of milliseconds, when the first of it was read. */
+  /** The hub's clock, with fractions of milliseconds, when the first of it was read; 0 for one that comes from the log. */
   receivedAt = 0
   readonly owner: BatchOwner
   readonly priority: number

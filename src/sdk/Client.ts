@@ -25,13 +25,13 @@ import type { Deliver } from "../protocol/Deliver.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
 import type { Message } from "../protocol/Message.ts"
 import type { Durability, Overflow, Position, Start } from "../protocol/Position.ts"
-import { ClientEngine } from "./ClientEngine.ts"
-import { close, type Lifecycle, run } from "./ClientLifecycle.ts"
-import { request } from "./ClientRequest.ts"
-import { closed, openSession, type RateLimit } from "./ClientSession.ts"
+import { ClientEngine } from "./engine/ClientEngine.ts"
+import { close, type Lifecycle, run } from "./engine/ClientLifecycle.ts"
+import { closed, openSession, type RateLimit } from "./engine/ClientSession.ts"
+import { request } from "./engine/Requests.ts"
+import { Timers } from "./engine/Timers.ts"
 import type { PolestarError } from "./PolestarError.ts"
 import { reconnectSchedule } from "./ReconnectSchedule.ts"
-import { Timers } from "./Timers.ts"
 
 export interface ClientOptions {
   /** For the hub's logs and lists. */

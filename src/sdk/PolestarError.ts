@@ -113,3 +113,10 @@ export const encodeFailed = (cause: unknown): PolestarError =>
 
 export const decodeFailed = (cause: unknown): PolestarError =>
   new PolestarError({ reason: new DecodeFailed({ cause }) })
+
+/** Why a publish fails whose last try ended with its connection: the hub was silent, or the connection broke. */
+export const publishLost = (closeReason: CloseReason): PolestarError => {
+  const isSilent = closeReason === "ping-timeout"
+  const reason = isSilent ? new Timeout({ operation: "publish" }) : new ConnectionLost({ closeReason })
+  return new PolestarError({ reason })
+}

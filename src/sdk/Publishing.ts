@@ -5,8 +5,8 @@
 import { DateTime, type Duration, Result } from "effect"
 import type { Message } from "../protocol/Message.ts"
 import type * as Client from "./Client.ts"
+import { attributesOf } from "./engine/PublishCall.ts"
 import { encodeFailed, messageInvalid, PolestarError } from "./PolestarError.ts"
-import { attributesOf } from "./PublishCall.ts"
 import type { TopicTarget } from "./Topic.ts"
 import { traceparentHeader } from "./Tracing.ts"
 

@@ -5,6 +5,3 @@ const capped = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced
 
 /** Before each attempt to connect again, or to send again what was refused for a passing reason: 100 ms, 200 ms, … 5 s. */
 export const reconnectSchedule: Schedule.Schedule<unknown> = Schedule.jittered(capped)
-
-/** A connection that held for so many milliseconds ends a row of failures: the schedule begins anew. */
-export const heldAfter = 1000

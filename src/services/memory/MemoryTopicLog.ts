@@ -260,7 +260,6 @@ export class MemoryTopicLog implements TopicLog, Chain {
     batch.epoch = this.epoch
     batch.offset = doubles[double + Double.offset]!
     batch.timestamp = doubles[double + Double.timestamp]!
-    batch.receivedAt = batch.timestamp
     batch.expires = doubles[double + Double.expires]!
     batch.records = recordsOf(attributes)
     return batch

@@ -3,11 +3,11 @@
  * that came. All its messages have one topic and the same options.
  */
 import { Duration, Effect, type Exit, Option } from "effect"
-import { Deque } from "../protocol/Deque.ts"
-import { type Message, plainRecordBytes } from "../protocol/Message.ts"
-import { maxPriority } from "../protocol/Publish.ts"
-import type { PublishOptions, Receipt } from "./Client.ts"
-import { messageInvalid, type PolestarError } from "./PolestarError.ts"
+import { Deque } from "../../protocol/Deque.ts"
+import { type Message, plainRecordBytes } from "../../protocol/Message.ts"
+import { maxPriority } from "../../protocol/Publish.ts"
+import type { PublishOptions, Receipt } from "../Client.ts"
+import { messageInvalid, type PolestarError } from "../PolestarError.ts"
 
 export type PublishResume = (effect: Effect.Effect<ReadonlyArray<Receipt>, PolestarError>) => void
 

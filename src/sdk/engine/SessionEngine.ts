@@ -6,18 +6,18 @@
  */
 import { Cause, type Duration, Effect, Exit } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { readU32 } from "../protocol/Bytes.ts"
-import { type CloseReason, mayReconnect } from "../protocol/CloseReason.ts"
-import { isTransient } from "../protocol/ErrorCode.ts"
-import type { FrameOf } from "../protocol/Frame.ts"
-import type { SubscribeOptions } from "./Client.ts"
+import { readU32 } from "../../protocol/Bytes.ts"
+import { type CloseReason, mayReconnect } from "../../protocol/CloseReason.ts"
+import { isTransient } from "../../protocol/ErrorCode.ts"
+import type { FrameOf } from "../../protocol/Frame.ts"
+import type { SubscribeOptions } from "../Client.ts"
+import { Disconnected, PolestarError } from "../PolestarError.ts"
 import type { ClientConnection } from "./ClientConnection.ts"
 import type { Counters } from "./Counters.ts"
 import { type Credit, InboundSubscription, type SubscriptionNotice } from "./InboundSubscription.ts"
 import { OutboundBatches } from "./OutboundBatches.ts"
-import type { OutboundLink, OutboundOptions } from "./OutboundLink.ts"
-import type { Answer, PendingRequests } from "./PendingRequests.ts"
-import { Disconnected, PolestarError } from "./PolestarError.ts"
+import type { OutboundLink, OutboundOptions } from "./OutboundFrames.ts"
+import type { Answer, PendingRequests } from "./Requests.ts"
 
 /** Milliseconds before what the hub refused or closed for a passing reason is opened again. */
 const reopenDelay = 1000

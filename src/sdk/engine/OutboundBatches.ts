@@ -8,32 +8,37 @@
  *   flight is sent again in the same order under the same sequences, by which the hub knows what it has. Only when
  *   the hub refuses a batch for a passing reason may batches of that topic that were on their way come before it:
  *   it is sent again, and what was published later waits for it.
- * - While the connection is heard nothing is sent twice and nothing fails: a hub that holds a publisher back is
- *   waited for. A hub that is silent for `writeTimeout` while it owes an answer, though it was asked, is lost, and
+ * - While the hub is heard nothing is sent again, or fails, for want of an answer: a hub that holds a publisher back
+ *   is waited for. A hub that is silent for `writeTimeout` while it owes an answer, though it was asked, is lost, and
  *   with it the connection. What was in flight then, or whenever a connection is lost, has had one try.
  * - What waits is bounded in messages and bytes; what is in flight in frames, and in bytes for all sessions of the
  *   connection together (`ConnectionWindow.ts`).
  */
 import { Exit } from "effect"
-import { ByteWriter } from "../protocol/Bytes.ts"
-import type { CloseReason } from "../protocol/CloseReason.ts"
-import { isTransient } from "../protocol/ErrorCode.ts"
-import type { FrameOf } from "../protocol/Frame.ts"
-import { LaneRests } from "./LaneRests.ts"
-import { type OutboundFrame, OutboundFrames, readdressed, type Share, settleFrame } from "./OutboundFrames.ts"
-import type { OutboundLink, OutboundOptions } from "./OutboundLink.ts"
-import { OutboundQueue } from "./OutboundQueue.ts"
+import { ByteWriter } from "../../protocol/Bytes.ts"
+import type { CloseReason } from "../../protocol/CloseReason.ts"
+import { isTransient } from "../../protocol/ErrorCode.ts"
+import type { FrameOf } from "../../protocol/Frame.ts"
 import {
-  ConnectionLost,
   PolestarError,
   type PolestarErrorReason,
+  publishLost,
   QueueFull,
-  Rejected,
-  Timeout
-} from "./PolestarError.ts"
+  Rejected
+} from "../PolestarError.ts"
+import {
+  newFrame,
+  type OutboundFrame,
+  OutboundFrames,
+  type OutboundLink,
+  type OutboundOptions,
+  readdressed,
+  settleFrame
+} from "./OutboundFrames.ts"
+import { OutboundQueue } from "./OutboundQueue.ts"
 import type { PublishCall } from "./PublishCall.ts"
 import { Alarm } from "./Timers.ts"
-import { frameBytes, type LaneEvents, type TopicLane } from "./TopicLane.ts"
+import { frameBytes, type LaneEvents, LaneRests, type TopicLane } from "./TopicLane.ts"
 
 const maxFramesInFlight = 256
 
@@ -115,7 +120,7 @@ export class OutboundBatches {
   disconnected(reason: CloseReason): void {
     if (this.link === undefined) return
     this.unlink()
-    const lost = failure(lossOf(reason))
+    const lost = Exit.fail(publishLost(reason))
     for (const frame of this.frames.park(this.options.maxRetries)) this.fail(frame, lost)
     this.changed()
   }
@@ -212,7 +217,10 @@ export class OutboundBatches {
         lane.refused.length > 0
           ? undefined
           : lane.build(writer, link.session, this.nextSequence, link, this.events)
-      if (content !== undefined) built.push([this.newFrame(lane, content, now), start, writer.at])
+      if (content !== undefined) {
+        lane.frames++
+        built.push([newFrame(lane, content, this.takeSequence(), now), start, writer.at])
+      }
       this.queue.list(lane)
     }
     this.queue.putBack(lanes.slice(next))
@@ -222,16 +230,6 @@ export class OutboundBatches {
       this.frames.add(frame)
     }
     this.queue.admit()
-  }
-
-  private newFrame(
-    lane: TopicLane,
-    content: { readonly shares: ReadonlyArray<Share>; readonly count: number },
-    now: number
-  ): OutboundFrame {
-    lane.frames++
-    const order = this.takeSequence()
-    return { lane, ...content, order, sequence: order, bytes: unset, tries: 0, sentAt: now }
   }
 
   private takeSequence(): number {
@@ -300,9 +298,3 @@ export class OutboundBatches {
     for (const listener of listeners) listener()
   }
 }
-
-const unset = new Uint8Array(0)
-
-/** Why a publish fails whose connection was lost for the last time. */
-const lossOf = (closeReason: CloseReason): PolestarErrorReason =>
-  closeReason === "ping-timeout" ? new Timeout({ operation: "publish" }) : new ConnectionLost({ closeReason })

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { PublishFlags } from "../../src/protocol/Publish.ts"
-import { connect, message, reasonOf, resultOf, start, valueOf } from "./ClientFixture.ts"
-import { FakeHub, settle } from "./FakeHub.ts"
+import { PublishFlags } from "../../../src/protocol/Publish.ts"
+import { connect, message, reasonOf, resultOf, start, valueOf } from "../ClientFixture.ts"
+import { FakeHub, settle } from "../FakeHub.ts"
 
 const payloadsOf = (hub: FakeHub) => hub.last.of("Publish").map(({ payloads }) => payloads)
 
@@ -263,6 +263,53 @@ describe("publisher", () => {
       yield* settle
       assert.deepStrictEqual(payloadsOf(hub).slice(256), [["0"], ["256"]])
     })
+  )
+
+  it.effect(
+    "publisher - what was refused waits for room in flight, and keeps its order when refused again",
+    () =>
+      Effect.gen(function* () {
+        const { hub, session } = yield* connect({ queueBytes: 100_000_000 })
+        const publish = (topic: string, count: number) =>
+          start(
+            session.publishAll(
+              topic,
+              Array.from({ length: count }, (_, i) => message(`${topic}${i}`.padEnd(60_000, ".")))
+            )
+          )
+        const refuse = (firstSequence: number, lastSequence: number) =>
+          hub.last.send({
+            _tag: "Rejected",
+            session: 1,
+            firstSequence,
+            lastSequence,
+            code: "queue-full",
+            message: ""
+          })
+        const sentOf = (topic: string) => hub.last.of("Publish").filter((frame) => frame.topic === topic)
+        yield* publish("a", 4)
+        refuse(1, 4)
+        yield* settle
+        yield* publish("b", 80)
+        yield* TestClock.adjust("120 millis")
+        yield* settle
+        assert.lengthOf(sentOf("a"), 4)
+        const [first, ...others] = sentOf("b")
+        hub.last.receipt({ firstSequence: first?.sequence ?? 0 })
+        yield* settle
+        assert.lengthOf(sentOf("a"), 5)
+        refuse(sentOf("a")[4]?.sequence ?? 0, sentOf("a")[4]?.sequence ?? 0)
+        for (const { sequence } of others) hub.last.receipt({ firstSequence: sequence })
+        yield* settle
+        yield* TestClock.adjust("300 millis")
+        yield* settle
+        assert.deepStrictEqual(
+          sentOf("a")
+            .slice(4)
+            .map(({ payloads }) => payloads[0]?.slice(0, 2)),
+          ["a0", "a0", "a1", "a2", "a3"]
+        )
+      })
   )
 
   it.effect("publisher - a lasting refusal fails at once", () =>

@@ -1,11 +1,37 @@
 /**
- * The PUBLISH frames of one session that were built and have no answer yet, and what the answers say about them.
+ * The PUBLISH frames of one session that were built and have no answer yet, what the answers say about them, and
+ * what they are sent to.
  */
-import type { FrameOf } from "../protocol/Frame.ts"
-import { PublishFlags, readdressPublish } from "../protocol/Publish.ts"
+import type { FrameOf } from "../../protocol/Frame.ts"
+import { PublishFlags, readdressPublish } from "../../protocol/Publish.ts"
 import type { ConnectionWindow } from "./ConnectionWindow.ts"
+import type { Counters } from "./Counters.ts"
 import type { PublishCall } from "./PublishCall.ts"
-import type { TopicLane } from "./TopicLane.ts"
+import type { Timers } from "./Timers.ts"
+import type { FrameLimits, TopicLane } from "./TopicLane.ts"
+
+/** Where frames go: a connection on which the session was opened under the number `session`. */
+export interface OutboundLink extends FrameLimits {
+  readonly session: number
+  /** Ends the connection if the hub has been silent for `limit` ms while it owed an answer; answers when to look again. */
+  readonly endIfSilent: (since: number, limit: number) => number
+  readonly sendBytes: (bytes: Uint8Array) => void
+  /** Has `writeTo` called at the end of the turn, or when the connection takes more again. */
+  readonly requestTurn: () => void
+}
+
+export interface OutboundOptions {
+  readonly queueSize: number
+  readonly queueBytes: number
+  readonly whenFull: "wait" | "fail"
+  readonly maxRetries: number
+  /** Milliseconds that a silent hub is waited for. */
+  readonly writeTimeout: number
+  /** Shared by all sessions of the client. */
+  readonly window: ConnectionWindow
+  readonly timers: Timers
+  readonly counters: Counters
+}
 
 /** Messages `first` to before `first + count` of a call. */
 export interface Share {
@@ -27,6 +53,16 @@ export interface OutboundFrame {
   tries: number
   sentAt: number
 }
+
+/** A frame that is about to be sent; its bytes are not known yet. */
+export const newFrame = (
+  lane: TopicLane,
+  content: Pick<OutboundFrame, "shares" | "count">,
+  sequence: number,
+  sentAt: number
+): OutboundFrame => ({ lane, ...content, order: sequence, sequence, bytes: unset, tries: 0, sentAt })
+
+const unset = new Uint8Array(0)
 
 /** A copy of a frame for another connection, or under another sequence. */
 export const readdressed = (

@@ -3,20 +3,19 @@
  * from a frame to the session that it is for.
  */
 import { Duration, Effect, Exit } from "effect"
-import type { Deliver } from "../protocol/Deliver.ts"
-import type { Frame } from "../protocol/Frame.ts"
-import type { ClientMetrics, ClientOptions } from "./Client.ts"
+import type { Deliver } from "../../protocol/Deliver.ts"
+import type { Frame } from "../../protocol/Frame.ts"
+import type { ClientMetrics, ClientOptions } from "../Client.ts"
+import { ConnectionLost, PolestarError } from "../PolestarError.ts"
 import type { ClientConnection, ConnectionEnd } from "./ClientConnection.ts"
 import { ConnectionWindow } from "./ConnectionWindow.ts"
 import { Counters } from "./Counters.ts"
-import { DeliveredRun } from "./DeliveredRun.ts"
+import { DeliveryReader } from "./DeliveryReader.ts"
 import type { InboundSubscription } from "./InboundSubscription.ts"
-import type { OutboundOptions } from "./OutboundLink.ts"
-import { PendingRequests } from "./PendingRequests.ts"
-import { ConnectionLost, PolestarError } from "./PolestarError.ts"
+import type { OutboundOptions } from "./OutboundFrames.ts"
+import { PendingRequests } from "./Requests.ts"
 import type { SessionEngine, SessionHost } from "./SessionEngine.ts"
 import type { Timers } from "./Timers.ts"
-import { TopicNames } from "./TopicNames.ts"
 
 export class ClientEngine implements SessionHost {
   readonly options: ClientOptions
@@ -30,8 +29,7 @@ export class ClientEngine implements SessionHost {
   ended: PolestarError | undefined
   private readonly byNumber = new Map<number, SessionEngine>()
   private lastNumber = 0
-  private readonly run = new DeliveredRun()
-  private readonly names = new TopicNames()
+  private readonly reader = new DeliveryReader()
   private toWake = new Set<InboundSubscription>()
   private connectionWaiters = new Set<(exit: Exit.Exit<ClientConnection, PolestarError>) => void>()
 
@@ -152,11 +150,11 @@ export class ClientEngine implements SessionHost {
 
   /** Passes a delivery on; `false` if it is not one, or far beyond the credit. */
   deliver(deliver: Deliver): boolean {
-    if (!this.run.check(deliver)) return false
+    if (!this.reader.check(deliver)) return false
     const subscription = this.byNumber.get(deliver.session)?.subscriptions.get(deliver.subscription)
     if (subscription === undefined) return true
-    const topic = this.names.nameOf(deliver.bytes, this.run.topicStart, this.run.topicEnd)
-    return topic !== undefined && subscription.deliver(topic, deliver, this.run.urgent)
+    const topic = this.reader.topicOf(deliver)
+    return topic !== undefined && subscription.deliver(topic, deliver, this.reader.urgent)
   }
 
   private wake(): void {

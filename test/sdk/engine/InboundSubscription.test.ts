@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import type { Start } from "../../src/protocol/Position.ts"
-import { forEachMessage } from "../../src/protocol/Publish.ts"
-import type { Inbound, SubscribeOptions } from "../../src/sdk/Client.ts"
-import { connect, message, reasonOf, resultOf, start, valueOf } from "./ClientFixture.ts"
-import { type FakeHub, settle, textOf } from "./FakeHub.ts"
+import type { Start } from "../../../src/protocol/Position.ts"
+import { forEachMessage } from "../../../src/protocol/Publish.ts"
+import type { Inbound, SubscribeOptions } from "../../../src/sdk/Client.ts"
+import { connect, message, reasonOf, resultOf, start, valueOf } from "../ClientFixture.ts"
+import { type FakeHub, settle, textOf } from "../FakeHub.ts"
 
 const options: SubscribeOptions = {
   pattern: "a.*",

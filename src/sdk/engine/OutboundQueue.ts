@@ -2,8 +2,7 @@
  * What one session has to publish and is not in frames yet: by topic, bounded in messages and bytes, and the
  * calls that wait for room in order. A call that is larger than the bounds is taken when nothing else is there.
  */
-import type { PublishCall } from "./PublishCall.ts"
-import { CallQueue } from "./PublishCall.ts"
+import { CallQueue, type PublishCall } from "./PublishCall.ts"
 import { TopicLane } from "./TopicLane.ts"
 
 /** Lanes that may be kept although nothing is in them, so that a topic's name is encoded once. */

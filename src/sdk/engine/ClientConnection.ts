@@ -5,13 +5,13 @@
  * Whatever arrives is checked; what is not a frame of the protocol ends the connection. It ends once.
  */
 import { Deferred, Duration, Effect } from "effect"
-import { ByteWriter } from "../protocol/Bytes.ts"
-import { type CloseReason, mayReconnect } from "../protocol/CloseReason.ts"
-import { type Deliver, deliverHeaderBytes, readDeliver } from "../protocol/Deliver.ts"
-import type { Duplex } from "../protocol/Duplex.ts"
-import { decodeFrame, type Frame, type FrameOf, magic, writeFrame } from "../protocol/Frame.ts"
-import { FrameReader } from "../protocol/FrameReader.ts"
-import { Features, Op, protocolVersion } from "../protocol/Op.ts"
+import { ByteWriter } from "../../protocol/Bytes.ts"
+import { type CloseReason, mayReconnect } from "../../protocol/CloseReason.ts"
+import { type Deliver, deliverHeaderBytes, readDeliver } from "../../protocol/Deliver.ts"
+import type { Duplex } from "../../protocol/Duplex.ts"
+import { decodeFrame, type Frame, type FrameOf, magic, writeFrame } from "../../protocol/Frame.ts"
+import { FrameReader } from "../../protocol/FrameReader.ts"
+import { Features, Op, protocolVersion } from "../../protocol/Op.ts"
 import type { Timers } from "./Timers.ts"
 
 const longestHello = 131_072
@@ -20,6 +20,9 @@ const longestDelivery = 262_144
 const maxControlBytes = 1_048_576
 
 /** How a connection ended. */
+/** Bytes that a hub must take in a frame: with less, subscriptions and names do not fit. */
+const smallestMaxFrame = 4096
+
 export interface ConnectionEnd {
   readonly reason: CloseReason
   readonly message: string
@@ -226,6 +229,8 @@ export class ClientConnection {
     if (frame?._tag === "Goodbye") this.saidGoodbye(frame)
     else if (frame?._tag !== "Welcome" || frame.version !== protocolVersion) {
       this.fail("protocol-error", "the first frame is not WELCOME")
+    } else if (frame.maxFrame < smallestMaxFrame) {
+      this.fail("protocol-error", "the hub takes no frames of a useful size")
     } else if ((frame.features & Features.credit) === 0) {
       this.fail("unsupported-version", "the hub does not know credit")
     } else {

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import type { CloseReason } from "../../src/protocol/CloseReason.ts"
-import { encodeFrame, type Frame } from "../../src/protocol/Frame.ts"
-import { Op } from "../../src/protocol/Op.ts"
-import { type ConnectionState, make } from "../../src/sdk/Client.ts"
-import { connect, message, reasonOf, resultOf, start, valueOf } from "./ClientFixture.ts"
-import { encodeDelivery, FakeHub, settle } from "./FakeHub.ts"
+import type { CloseReason } from "../../../src/protocol/CloseReason.ts"
+import { encodeFrame, type Frame } from "../../../src/protocol/Frame.ts"
+import { Op } from "../../../src/protocol/Op.ts"
+import { type ConnectionState, make } from "../../../src/sdk/Client.ts"
+import { connect, message, reasonOf, resultOf, start, valueOf } from "../ClientFixture.ts"
+import { encodeDelivery, FakeHub, settle } from "../FakeHub.ts"
 
 const goodbye = (hub: FakeHub, reason: CloseReason) =>
   Effect.andThen(

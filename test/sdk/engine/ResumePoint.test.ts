@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { maxIntervals, ResumePoint } from "../../src/sdk/ResumePoint.ts"
+import { maxIntervals, ResumePoint } from "../../../src/sdk/engine/ResumePoint.ts"
 
 /** The same by plain sets of offsets; of one topic. */
 class Naive {

@@ -3,9 +3,7 @@
  * until the hub says for good, the schedule ends, or the client is closed.
  */
 import { Deferred, Effect, Exit, Redacted, Schedule, type Scope, SubscriptionRef } from "effect"
-import type { ConnectionState } from "./Client.ts"
-import { ClientConnection, type ConnectionEnd } from "./ClientConnection.ts"
-import type { ClientEngine } from "./ClientEngine.ts"
+import type { ConnectionState } from "../Client.ts"
 import {
   ConnectFailed,
   ConnectionLost,
@@ -13,9 +11,13 @@ import {
   PolestarError,
   type PolestarErrorReason,
   Timeout
-} from "./PolestarError.ts"
-import { heldAfter } from "./ReconnectSchedule.ts"
+} from "../PolestarError.ts"
+import { ClientConnection, type ConnectionEnd } from "./ClientConnection.ts"
+import type { ClientEngine } from "./ClientEngine.ts"
 import { drain } from "./SessionEngine.ts"
+
+/** A connection that held for so many milliseconds ends a row of failures: the schedule begins anew. */
+const heldAfter = 1000
 
 export interface Lifecycle {
   readonly engine: ClientEngine

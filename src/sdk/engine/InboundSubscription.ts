@@ -9,14 +9,14 @@
  * topics that it had not come to yet nothing is known here, so there is nothing to resume them from.
  */
 import { Array as Arr, type Cause, Effect, Exit } from "effect"
-import type { Deliver } from "../protocol/Deliver.ts"
-import type { FrameOf } from "../protocol/Frame.ts"
-import { unlimitedCredit } from "../protocol/Op.ts"
-import { isLiteral } from "../protocol/Pattern.ts"
-import type { Position, Start } from "../protocol/Position.ts"
-import type { Inbound, Inbox, SubscribeOptions } from "./Client.ts"
+import type { Deliver } from "../../protocol/Deliver.ts"
+import type { FrameOf } from "../../protocol/Frame.ts"
+import { unlimitedCredit } from "../../protocol/Op.ts"
+import { isLiteral } from "../../protocol/Pattern.ts"
+import type { Position, Start } from "../../protocol/Position.ts"
+import type { Inbound, Inbox, SubscribeOptions } from "../Client.ts"
+import type { PolestarError } from "../PolestarError.ts"
 import type { Counters } from "./Counters.ts"
-import type { PolestarError } from "./PolestarError.ts"
 import { ResumePoint } from "./ResumePoint.ts"
 
 /** A hub that delivers so many bytes more than it has credit for does not keep to the protocol. */

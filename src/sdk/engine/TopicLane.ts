@@ -1,13 +1,20 @@
 /**
  * What one session has to publish to one topic, in order: batches that the hub refused for a passing reason and
  * that go first, then calls whose messages are not in frames yet.
+ *
+ * A topic that was refused rests before it is sent again: exponentially longer, with jitter and a cap, until the hub
+ * takes a batch of it.
  */
-import { type ByteWriter, encodeText } from "../protocol/Bytes.ts"
-import { encodeRecord, type Message } from "../protocol/Message.ts"
-import { beginPublish, endPublish, maxRecordsPerFrame } from "../protocol/Publish.ts"
+
+import { Effect, Schedule } from "effect"
+import { type ByteWriter, encodeText } from "../../protocol/Bytes.ts"
+import { encodeRecord, type Message } from "../../protocol/Message.ts"
+import { beginPublish, endPublish, maxRecordsPerFrame } from "../../protocol/Publish.ts"
+import { messageInvalid, type PolestarError } from "../PolestarError.ts"
+import { reconnectSchedule } from "../ReconnectSchedule.ts"
 import type { OutboundFrame, Share } from "./OutboundFrames.ts"
-import { messageInvalid, type PolestarError } from "./PolestarError.ts"
 import { CallQueue, type PublishCall, recordBytes } from "./PublishCall.ts"
+import type { Timers } from "./Timers.ts"
 
 /** A frame is closed when it is as long as this; one message may be longer. */
 export const frameBytes = 65_536
@@ -70,7 +77,8 @@ export class TopicLane {
     const fullAt = start + Math.min(frameBytes, limits.maxFrame)
     const shares: Array<Share> = []
     let count = 0
-    while (count < maxRecordsPerFrame && writer.at < fullAt) {
+    // The first message is always tried, so that one that can never be sent is answered.
+    while (count < maxRecordsPerFrame && (count === 0 || writer.at < fullAt)) {
       const call = this.waiting.peek()
       if (call === undefined || !isSame(call.attributes, attributes)) break
       const added = this.fill(writer, start, fullAt, call, count, limits, events)
@@ -134,3 +142,38 @@ const fault = (error: string | undefined, message: Message, limits: FrameLimits)
 
 const isSame = (a: PublishCall["attributes"], b: PublishCall["attributes"]): boolean =>
   a === b || (a.priority === b.priority && a.ttl === b.ttl && a.deliverAt === b.deliverAt)
+
+export class LaneRests {
+  /** For each lane that was refused, the sleep for the next delay of its schedule. */
+  private readonly delays = new Map<TopicLane, Effect.Effect<void>>()
+  private readonly timers: Timers
+  private readonly rested: (lane: TopicLane) => void
+
+  constructor(timers: Timers, rested: (lane: TopicLane) => void) {
+    this.timers = timers
+    this.rested = rested
+  }
+
+  begin(lane: TopicLane): void {
+    if (lane.isResting) return
+    lane.isResting = true
+    const rested = Effect.sync(() => {
+      lane.isResting = false
+      this.rested(lane)
+    })
+    this.timers.fork(Effect.andThen(this.delays.get(lane) ?? Effect.flatten(this.newDelay(lane)), rested))
+  }
+
+  /** The hub took a batch of this topic. */
+  forget(lane: TopicLane): void {
+    this.delays.delete(lane)
+  }
+
+  private newDelay(lane: TopicLane): Effect.Effect<Effect.Effect<void>> {
+    return Effect.map(Schedule.toStepWithSleep(reconnectSchedule), (step) => {
+      const delay = Effect.ignore(step(undefined))
+      this.delays.set(lane, delay)
+      return delay
+    })
+  }
+}

@@ -9,7 +9,7 @@
  * remembered, and of more than `maxTopics` topics those that were quiet longest are forgotten. Then nothing is
  * lost, but messages may come a second time after a reconnection; their positions tell.
  */
-import type { Position, TopicPosition } from "../protocol/Position.ts"
+import type { Position, TopicPosition } from "../../protocol/Position.ts"
 
 export const maxIntervals = 64
 export const maxTopics = 16_384

@@ -1,12 +1,12 @@
 /** The Effect face of a session: everything that a program does with one. */
 import { Cause, Deferred, Effect, Exit, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
-import type { Message } from "../protocol/Message.ts"
-import { checkPattern } from "../protocol/Pattern.ts"
-import { checkTopicName } from "../protocol/TopicName.ts"
-import type { ClientSession, Inbox, PublishOptions, Receipt, SubscribeOptions } from "./Client.ts"
+import type { Message } from "../../protocol/Message.ts"
+import { checkPattern } from "../../protocol/Pattern.ts"
+import { checkTopicName } from "../../protocol/TopicName.ts"
+import type { ClientSession, Inbox, PublishOptions, Receipt, SubscribeOptions } from "../Client.ts"
+import { Closed, messageInvalid, PolestarError, Rejected } from "../PolestarError.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
-import { Closed, messageInvalid, PolestarError, Rejected } from "./PolestarError.ts"
 import { attributesOf, PublishCall } from "./PublishCall.ts"
 import { drain, SessionEngine } from "./SessionEngine.ts"
 

@@ -1,0 +1,14 @@
+/**
+ * What a program in a browser imports: `import { Polestar, Topic } from "polestar/browser"`. The same service without
+ * the Layers that need Node: give `Polestar.layer` a way to open a stream of bytes. Nothing here knows Node.
+ */
+export { type CloseReason, CloseReasons, mayReconnect } from "./protocol/CloseReason.ts"
+export type { Duplex, DuplexListeners } from "./protocol/Duplex.ts"
+export type { Durability, Overflow, Position } from "./protocol/Position.ts"
+export * as Channel from "./sdk/Channel.ts"
+export type { ConnectionState, Receipt } from "./sdk/Client.ts"
+export * as PayloadCodec from "./sdk/PayloadCodec.ts"
+export { Polestar } from "./sdk/Polestar.ts"
+export * from "./sdk/PolestarError.ts"
+export { connect } from "./sdk/PromiseClient.ts"
+export * as Topic from "./sdk/Topic.ts"
