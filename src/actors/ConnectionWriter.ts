@@ -75,7 +75,7 @@ export class ConnectionWriter implements Outlet, Flushable {
     }
     this.outbox.deliver(session.number, subscription.id, batch)
     // A replay's age is not how long the hub took.
-    if (batch.receivedAt > 0) {
+    if (batch.receivedAt >= 0) {
       this.unflushed += batch.count
       if (batch.receivedAt < this.oldest) this.oldest = batch.receivedAt
     }

@@ -8,7 +8,6 @@ import { Polestar } from "../sdk/Polestar.ts"
 import type { PublishOptions } from "../sdk/Publishing.ts"
 import { publisherOptions } from "../sdk/TcpSettings.ts"
 import * as Topic from "../sdk/Topic.ts"
-import * as Telemetry from "../services/Telemetry.ts"
 import { configFlag, readClientConfig } from "./ClientConfig.ts"
 import { UsageError } from "./ExitCode.ts"
 import { atLeast, between, present } from "./Flags.ts"
@@ -16,6 +15,7 @@ import { Output, type Printed } from "./Output.ts"
 import { codecOf, guessKind, isKind, LineSplitter, type PayloadKind } from "./Payload.ts"
 import { parseDuration } from "./StartAt.ts"
 import { connect, targetFlags } from "./Target.ts"
+import { telemetry } from "./ClientLog.ts"
 
 /** As large as the largest message that any hub takes. */
 const maxPayload = 1_073_741_824
@@ -29,10 +29,11 @@ const flags = {
     Argument.optional
   ),
   lines: present("lines", "Each line of standard input is a message, published as it comes"),
-  header: Flag.KeyValuePair("header").pipe(
+  header: Flag.String("header").pipe(
     Flag.withAlias("H"),
+    Flag.withMetavar("<name=value>"),
     Flag.withDescription("A header of the message; may be given again"),
-    Flag.withDefault({})
+    Flag.atLeast(0)
   ),
   id: Flag.String("id").pipe(Flag.withDescription("Names the message"), Flag.optional),
   key: Flag.String("key").pipe(Flag.withDescription("Messages of one key belong together"), Flag.optional),
@@ -62,7 +63,7 @@ export const pub = Command.make("pub", flags, (given) =>
     const base = { name: "polestar pub", ...(config === undefined ? {} : publisherOptions(config)) }
     // What is wrong with the message is said before a hub is looked for.
     const publishing = given.lines ? publishLines(given.topic, message) : yield* publishOne(given, message)
-    yield* publishing.pipe(Effect.provide(connect(given, base)), Effect.provide(Telemetry.layer()))
+    yield* publishing.pipe(Effect.provide(connect(given, base)), Effect.provide(telemetry))
   }).pipe(Effect.provide(Output.layer))
 ).pipe(
   Command.withDescription(
@@ -96,19 +97,37 @@ const messageOf = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<M
     return yield* usage("--id: names one message; give neither --lines nor --count")
   }
   const ttl = Option.map(given.ttl, parseDuration)
-  if (Option.isSome(ttl) && ttl.value === undefined) {
-    return yield* usage('--ttl: allowed: milliseconds, or a duration such as "30s"')
+  if (Option.isSome(given.ttl) && Option.isSome(ttl) && ttl.value === undefined) {
+    return yield* usage(
+      `--ttl: found ${JSON.stringify(given.ttl.value)}; allowed: milliseconds, or a duration such as "30s"`
+    )
   }
+  const headers = yield* headersOf(given.header)
   return {
     kind: kinds[0],
     options: {
-      headers: Object.keys(given.header).length === 0 ? undefined : given.header,
+      headers: Object.keys(headers).length === 0 ? undefined : headers,
       id: Option.getOrUndefined(given.id),
       key: Option.getOrUndefined(given.key),
       priority: Option.getOrUndefined(given.priority),
       ttl: Option.getOrUndefined(ttl)
     }
   }
+})
+
+/** Of a name that is given again, the last value counts; a value may hold `=` itself. */
+const headersOf = Effect.fnUntraced(function* (given: ReadonlyArray<string>) {
+  const pairs: Array<readonly [name: string, value: string]> = []
+  for (const text of given) {
+    const end = text.indexOf("=")
+    if (end < 1) {
+      return yield* new UsageError({
+        message: `--header: found ${JSON.stringify(text)}; allowed: name=value`
+      })
+    }
+    pairs.push([text.slice(0, end), text.slice(end + 1)])
+  }
+  return Object.fromEntries(pairs)
 })
 
 /** Reads the payload, and answers what publishes it. */
@@ -128,17 +147,32 @@ const publishOne = Effect.fnUntraced(function* (given: Flags, message: MessageOp
   })
 })
 
-/** Lines that come together are published together, in order. */
+interface Line {
+  readonly kind: PayloadKind
+  readonly line: Uint8Array
+}
+
+/** Lines that come together are published together, in order; those before one that is refused are published. */
 const publishLines = Effect.fnUntraced(function* (topic: string, message: MessageOptions) {
   const { stdin } = yield* Stdio.Stdio
   const star = yield* Polestar
   const splitter = new LineSplitter(maxPayload)
   const { id: _, ...options } = message.options
+  let published = 0
   const publish = Effect.fnUntraced(function* (lines: ReadonlyArray<Uint8Array> | undefined) {
-    if (lines === undefined) return yield* tooLarge
-    const named: Array<{ readonly kind: PayloadKind; readonly line: Uint8Array }> = []
-    for (const line of lines) named.push({ kind: yield* kindOf(message, line), line })
-    if (!Arr.isArrayNonEmpty(named)) return
+    if (lines === undefined) {
+      return yield* new UsageError({ message: `line ${published + 1}: has more than ${maxPayload} bytes` })
+    }
+    const { kind } = message
+    const bad = kind === undefined ? -1 : lines.findIndex((line) => !isKind(kind, line))
+    const good = bad < 0 ? lines : lines.slice(0, bad)
+    yield* publishRuns(good.map((line) => ({ kind: kind ?? guessKind(line), line })))
+    published += good.length
+    if (bad < 0) return
+    return yield* new UsageError({ message: `line ${published + 1}: --${kind}: the payload is not ${kind}` })
+  })
+  const publishRuns = Effect.fnUntraced(function* (named: ReadonlyArray<Line>) {
+    if (!Arr.isReadonlyArrayNonEmpty(named)) return
     for (const run of Arr.groupWith(named, (a, b) => a.kind === b.kind)) {
       const target = Topic.named<string, Uint8Array>(topic, codecOf(run[0].kind))
       const payloads = run.map(({ line }) => line)

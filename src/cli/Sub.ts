@@ -9,8 +9,8 @@ import { reconnectSchedule } from "../sdk/ReconnectSchedule.ts"
 import type { From, SubscribeOptions } from "../sdk/Subscribing.ts"
 import { consumerOptions } from "../sdk/TcpSettings.ts"
 import * as Topic from "../sdk/Topic.ts"
-import * as Telemetry from "../services/Telemetry.ts"
 import { configFlag, readClientConfig } from "./ClientConfig.ts"
+import { telemetry } from "./ClientLog.ts"
 import { UsageError } from "./ExitCode.ts"
 import { atLeast, present } from "./Flags.ts"
 import { Output, type Printed } from "./Output.ts"
@@ -57,7 +57,7 @@ export const sub = Command.make("sub", flags, (given) =>
       from,
       overflow: given.overflow,
       echo: !given.noEcho
-    }).pipe(Effect.provide(connect(given, base)), Effect.provide(Telemetry.layer()))
+    }).pipe(Effect.provide(connect(given, base)), Effect.provide(telemetry))
   }).pipe(Effect.provide(Output.layer))
 ).pipe(
   Command.withDescription(

@@ -65,8 +65,8 @@ export class Batch implements Placed {
   epoch = 0
   offset = 0
   timestamp = 0
-  /** The hub's clock, with fractions of milliseconds, when the first of it was read; 0 for one that comes from the log. */
-  receivedAt = 0
+  /** The hub's clock, with fractions of milliseconds, when the first of it was read; -1 for one that comes from the log. */
+  receivedAt = -1
   readonly owner: BatchOwner
   readonly priority: number
   /** Milliseconds to live, then, once it is stamped, the time at which it expires; 0 is never. */

@@ -6,13 +6,14 @@
  *     for await (const { topic, value } of client.subscribe("weather.>")) console.log(topic, value)
  *
  * Topics are plain strings, with values of type `unknown` (see `Topic.dynamic`), or typed topics. What fails is
- * thrown as a `PolestarError`, and so is a failure of a subscription, out of its loop.
+ * thrown as a `PolestarError`, and so is a failure of a subscription, out of its loop. What is asked of a client that
+ * is closed, or was under way when it was, is refused as `Closed`.
  */
-import { type Context, Effect, Exit, type Layer, ManagedRuntime, Predicate, Scope, Stream } from "effect"
+import { Cause, type Context, Effect, Exit, type Layer, ManagedRuntime, Predicate, Scope, Stream } from "effect"
 import type { ConnectionState, Receipt } from "./Client.ts"
 import type { Delivery } from "./Delivery.ts"
 import { Polestar, type PolestarMetrics, type TopicInfo } from "./Polestar.ts"
-import type { PolestarError } from "./PolestarError.ts"
+import { Closed, PolestarError } from "./PolestarError.ts"
 import type { PublishAllOptions, PublishOptions } from "./Publishing.ts"
 import type { SubscribeOptions, Subscription } from "./Subscribing.ts"
 import * as Topic from "./Topic.ts"
@@ -76,13 +77,22 @@ export const connect = async <E>(layer: Layer.Layer<Polestar, E>): Promise<Promi
 }
 
 type Runtime = ManagedRuntime.ManagedRuntime<Polestar, unknown>
+type RunPromise = <A>(effect: Effect.Effect<A, PolestarError>) => Promise<A>
 type Leave = () => Promise<IteratorReturnResult<undefined>>
 
 const makeClient = (runtime: Runtime, star: Polestar["Service"]): PromiseClient => {
   const live = new Set<Leave>()
+  let isClosed = false
+  const refused = () => new PolestarError({ reason: new Closed() })
+  const run: RunPromise = async (effect) => {
+    if (isClosed) throw refused()
+    const exit = await runtime.runPromiseExit(effect)
+    if (Exit.isSuccess(exit)) return exit.value
+    throw isClosed && Cause.hasInterruptsOnly(exit.cause) ? refused() : Cause.squash(exit.cause)
+  }
   return {
     publish: <A>(topic: string | Topic.TopicTarget<A>, value: A, options?: PublishOptions) =>
-      runtime.runPromise(
+      run(
         !Predicate.isString(topic)
           ? star.publish(topic, value, options)
           : value instanceof Uint8Array
@@ -94,20 +104,21 @@ const makeClient = (runtime: Runtime, star: Polestar["Service"]): PromiseClient 
       values: Iterable<A>,
       options?: PublishAllOptions<A>
     ) =>
-      runtime.runPromise(
+      run(
         Predicate.isString(topic)
           ? publishAllTo(star, topic, [...values], options)
           : star.publishAll(topic, values, options)
       ),
     subscribe: <A, Params>(topic: string | Topic.TopicSource<A, Params>, options?: SubscribeOptions) =>
       Predicate.isString(topic)
-        ? iterate(runtime, star.open(Topic.dynamic<string>(topic), options), live)
-        : iterate(runtime, star.open(topic, options), live),
-    topics: (pattern) => runtime.runPromise(star.topics(pattern)),
-    stats: () => runtime.runPromise(star.stats),
-    metrics: () => runtime.runSync(star.metrics),
-    state: () => runtime.runSync(star.state),
+        ? iterate(run, star.open(Topic.dynamic<string>(topic), options), live)
+        : iterate(run, star.open(topic, options), live),
+    topics: (pattern) => run(star.topics(pattern)),
+    stats: () => run(star.stats),
+    metrics: () => Effect.runSync(star.metrics),
+    state: () => Effect.runSync(star.state),
     close: async () => {
+      isClosed = true
       await Promise.all([...live].map((leave) => leave()))
       await runtime.dispose()
     }
@@ -131,7 +142,7 @@ const done: IteratorReturnResult<undefined> = { done: true, value: undefined }
 
 /** One subscription in a scope of its own, which `leave` closes; `live` has it for as long as it is open. */
 const iterate = <A, Params>(
-  runtime: Runtime,
+  run: RunPromise,
   subscription: Effect.Effect<Subscription<A, Params>, PolestarError, Scope.Scope>,
   live: Set<Leave>
 ): PromiseSubscription<A, Params> => {
@@ -140,7 +151,7 @@ const iterate = <A, Params>(
   let leaving: Promise<IteratorReturnResult<undefined>> | undefined
   const start = (): Promise<AsyncIterator<Delivery<A, Params>>> => {
     live.add(leave)
-    source ??= runtime.runPromise(
+    source ??= run(
       Effect.contextWith((context: Context.Context<never>) =>
         Effect.map(Scope.provide(subscription, scope), ({ messages }) =>
           Stream.toAsyncIterableWith(messages, context)[Symbol.asyncIterator]()

@@ -41,7 +41,9 @@ const tracesLayer = (traces: TelemetryOptions["traces"], resource: ServiceResour
   const configuration = Effect.gen(function* () {
     const context = yield* Effect.context<never>()
     const run = Effect.runPromiseWith(context)
-    const collector = new URL(traces.url).host
+    // Without what else a URL may hold: a password is not for a log.
+    const { origin, pathname } = new URL(traces.url)
+    const collector = `${origin}${pathname}`
     const exporter = reporting(
       new OTLPTraceExporter({ url: traces.url, timeoutMillis: traces.timeout }),
       collector,
@@ -67,15 +69,22 @@ const reporting = (exporter: SpanExporter, collector: string, run: Run): SpanExp
       exporter.export(spans, (result) => {
         const isLost = result.error !== undefined
         if (isLost && !isLosing) {
-          run(Effect.logWarning(`spans cannot be sent to ${collector} and are dropped`, result.error))
+          run(Effect.logWarning(`cannot export traces to ${collector}: ${lineOf(result.error)}`))
         }
-        if (!isLost && isLosing) run(Effect.logInfo(`spans are sent to ${collector} again`))
+        if (!isLost && isLosing) run(Effect.logInfo(`traces are exported to ${collector} again`))
         isLosing = isLost
         done(result)
       }),
     forceFlush: () => exporter.forceFlush?.() ?? Promise.resolve(),
     shutdown: () => exporter.shutdown()
   }
+}
+
+/** One line. A name with several addresses fails with an error that says nothing, around one for each of them. */
+const lineOf = (error: Error | undefined): string => {
+  const inner: unknown = error instanceof AggregateError ? error.errors[0] : error
+  const text = inner instanceof Error && inner.message !== "" ? inner.message : String(inner)
+  return text.replace(/\s*[\r\n]+\s*/g, " ").trim()
 }
 
 /** The same processor, except that a collector which cannot be reached does not make closing fail, or wait long. */
@@ -87,7 +96,7 @@ const forgiving = (processor: SpanProcessor, collector: string, run: Run): SpanP
       Effect.promise(() => processor.forceFlush()).pipe(
         Effect.timeoutOrElse({
           duration: flushTimeout,
-          orElse: () => Effect.logWarning(`the last spans could not be sent to ${collector} in time`)
+          orElse: () => Effect.logWarning(`cannot export the last traces to ${collector} in time`)
         }),
         Effect.ignoreCause
       )

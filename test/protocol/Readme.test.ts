@@ -77,7 +77,7 @@ const rows = (first: RegExp): ReadonlyArray<ReadonlyArray<string>> =>
     .filter(([cell]) => first.test(cell ?? ""))
 
 describe("readme", () => {
-  const example = /HELLO {4}(.*) …/.exec(page)?.[1] ?? ""
+  const example = /HELLO {4}(.*)$/m.exec(page)?.[1] ?? ""
 
   it("readme - the first conversation's HELLO is one", () => {
     const bytes = Uint8Array.from(bytesOf(example))
