@@ -33,7 +33,8 @@ export const bench = Command.make("bench", flags, (given) =>
 ).pipe(
   Command.withDescription(
     "Measure throughput and round trips with a hub, through the SDK. Subscribers hold back the publisher, so what " +
-      "is published is delivered"
+      "is published is delivered. What it published stays with the hub, under a topic bench.<id> of its own, for as " +
+      "long as the hub keeps messages"
   ),
   Command.withShortDescription("Measure throughput and round trips with a hub")
 )

@@ -13,7 +13,10 @@ export const configFlag = (what: string) =>
     Flag.optional
   )
 
-/** Reads, expands and decodes the file if there is one; tells its warnings, and fails with all its problems. */
+/**
+ * Reads, expands and decodes the file if there is one; tells its warnings, and fails with all its problems. Each of
+ * them names the file.
+ */
 export const readClientConfig = Effect.fnUntraced(function* <
   A extends { readonly warnings: ReadonlyArray<string> }
 >(
@@ -24,12 +27,16 @@ export const readClientConfig = Effect.fnUntraced(function* <
   const { cause, given, problems } = yield* readSettingsFile(path.value)
   if (problems.length > 0) return yield* settingsError(problems, cause)
   const input = Object.fromEntries(given.map(({ key, value }) => [key, value]))
-  const settings = yield* Effect.fromResult(decode(input, { variables: process.env }))
+  const settings = yield* Effect.mapError(
+    Effect.fromResult(decode(input, { variables: process.env })),
+    ({ problems: found }) =>
+      settingsError(found.map((problem) => ({ ...problem, message: `${path.value}: ${problem.message}` })))
+  )
   const output = yield* Output
   for (const warning of settings.warnings) {
     yield* output.notice({
-      text: (paint) => `${paint("yellow", "warning:")} ${warning}`,
-      json: () => ({ notice: "Warning", message: warning })
+      text: (paint) => `${paint("yellow", "warning:")} ${path.value}: ${warning}`,
+      json: () => ({ notice: "Warning", message: `${path.value}: ${warning}` })
     })
   }
   return settings

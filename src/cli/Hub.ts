@@ -1,5 +1,4 @@
 /** `polestar hub`: runs a hub until a signal ends it or it cannot go on. */
-import { isIPv6 } from "node:net"
 import { Effect, FileSystem, Layer, Option } from "effect"
 import { Command, Flag, GlobalFlag } from "effect/cli"
 import { Hub } from "../actors/Hub.ts"
@@ -9,7 +8,7 @@ import { environmentName } from "../services/SettingsEnvironment.ts"
 import { type SettingKey, settingRows, settingsTable } from "../services/SettingsTable.ts"
 import * as Telemetry from "../services/Telemetry.ts"
 import * as HubServer from "../transports/HubServer.ts"
-import { TcpServer } from "../transports/TcpServer.ts"
+import { addressText, TcpServer } from "../transports/TcpServer.ts"
 import { ExitCode, UsageError } from "./ExitCode.ts"
 import * as HubLog from "./HubLog.ts"
 import { Format } from "./Output.ts"
@@ -88,8 +87,9 @@ export const hub = Command.make("hub", flags, ({ config, settings }) =>
   }).pipe(stopBySignal)
 ).pipe(
   Command.withDescription(
-    "Run a hub. When it listens it prints one line to standard output, ready tcp=<address> pid=<number> hub=<id>; its " +
-      "log goes to standard error. Every setting is a flag, a variable and a key of --config, in that order of " +
+    "Run a hub. When it listens it prints one line to standard output, ready tcp=<address> pid=<number> hub=<id>, with " +
+      "tls= in place of tcp= where it listens by TLS; with --log-format json the line is an object with the members of " +
+      "a line of the log and tcp or tls, pid and hub. Its log goes to standard error. Every setting is a flag, a variable and a key of --config, in that order of " +
       "precedence; times are in milliseconds or such as 30s, sizes in bytes or such as 64MiB. SIGTERM and SIGINT " +
       "drain it within --drain-timeout and end it with 0; a second signal ends it at once."
   ),
@@ -123,19 +123,10 @@ const givenSettings = Effect.fnUntraced(function* (given: Readonly<Record<string
 const serve = Effect.gen(function* () {
   const hub = yield* Hub
   const { host, isSecure, port } = yield* TcpServer
-  const { tlsRequestClientCertificate } = yield* Settings
-  const address = `${isIPv6(host) ? `[${host}]` : host}:${port}`
-  if (!isLoopback(host) && !tlsRequestClientCertificate) {
-    yield* Effect.logWarning(
-      `LISTENING ON ${address}, BEYOND THIS MACHINE, WITHOUT AUTHENTICATION: ` +
-        "whoever reaches it can publish and subscribe"
-    )
-  }
+  const address = addressText(host, port)
   yield* HubLog.announce({ address, isSecure, hub: hub.id })
   return yield* hub.failure.pipe(Effect.onInterrupt(() => Effect.logInfo("draining")))
 })
-
-const isLoopback = (host: string): boolean => /^(::ffff:)?127\.|^::1$/.test(host)
 
 /** A signal that comes again within this time is the same one: npm passes on what its terminal already sent. */
 const sameSignal = 500

@@ -34,18 +34,16 @@ const toStderr = (line: string): void => {
   process.stderr.write(`${line}\n`)
 }
 
-/** The log as the settings say, and the settings' warnings in it. */
+/** The log as the settings say. Their warnings come into it from the listener. */
 export const layer: Layer.Layer<never, never, Settings> = Layer.unwrap(
   Effect.gen(function* () {
-    const { logFormat, logLevel, warnings } = yield* Settings
+    const { logFormat, logLevel } = yield* Settings
     const paint: Paint = (style, text) => styleText(style, text, { stream: process.stderr })
     const format = logFormat === "json" ? Logger.formatJson : pretty(paint)
-    const log = Layer.mergeAll(
+    return Layer.mergeAll(
       Logger.layer([Logger.map(format, toStderr), Logger.tracerLogger]),
       Layer.succeed(References.MinimumLogLevel, logLevel)
     )
-    const warn = Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
-    return Layer.provideMerge(Layer.effectDiscard(warn), log)
   })
 )
 
@@ -56,7 +54,10 @@ export interface Ready {
   readonly hub: string
 }
 
-/** Says that the hub is ready: one line on standard output, whatever the log level. */
+/**
+ * Says that the hub is ready: one line on standard output, whatever the log level. As JSON it has every member that a
+ * line of the log has, and where, which process and which hub.
+ */
 export const announce = Effect.fnUntraced(function* ({ address, hub, isSecure }: Ready) {
   const { logFormat } = yield* Settings
   const { pid } = process
@@ -67,6 +68,9 @@ export const announce = Effect.fnUntraced(function* ({ address, hub, isSecure }:
           message: "ready",
           level: "INFO",
           timestamp: new Date().toISOString(),
+          annotations: {},
+          spans: {},
+          fiberId: `#${yield* Effect.fiberId}`,
           [transport]: address,
           pid,
           hub

@@ -9,13 +9,13 @@ import type { PublishOptions } from "../sdk/Publishing.ts"
 import { publisherOptions } from "../sdk/TcpSettings.ts"
 import * as Topic from "../sdk/Topic.ts"
 import { configFlag, readClientConfig } from "./ClientConfig.ts"
+import { telemetry } from "./ClientLog.ts"
 import { UsageError } from "./ExitCode.ts"
 import { atLeast, between, present } from "./Flags.ts"
 import { Output, type Printed } from "./Output.ts"
 import { codecOf, guessKind, isKind, LineSplitter, type PayloadKind } from "./Payload.ts"
 import { parseDuration } from "./StartAt.ts"
 import { connect, targetFlags } from "./Target.ts"
-import { telemetry } from "./ClientLog.ts"
 
 /** As large as the largest message that any hub takes. */
 const maxPayload = 1_073_741_824

@@ -24,7 +24,9 @@ export const stats = Command.make("stats", flags, (given) =>
   Effect.gen(function* () {
     const interval = parseDuration(given.interval)
     if (interval === undefined || interval < 1) {
-      return yield* new UsageError({ message: '--interval: allowed: a duration such as "1s"' })
+      return yield* new UsageError({
+        message: `--interval: found ${JSON.stringify(given.interval)}; allowed: a duration such as "1s"`
+      })
     }
     yield* Effect.provide(
       given.watch ? watch(interval) : once,
@@ -60,8 +62,11 @@ const flatten = (prefix: string, value: unknown): ReadonlyArray<readonly [name: 
       )
     : [[prefix, typeof value === "number" ? shown(value) : String(value)]]
 
+/** For a person: without an exponent, and what is no whole number with four digits that count. */
 const shown = (value: number): string =>
-  Number.isInteger(value) ? String(value) : value.toPrecision(4).replace(/\.?0+$/, "")
+  Number.isInteger(value) || Math.abs(value) >= 10_000
+    ? String(Math.round(value))
+    : value.toLocaleString("en", { maximumSignificantDigits: 4, useGrouping: false })
 
 /** Of a count, what it rose by in a second; of a gauge, what it is. */
 const watched = [

@@ -8,6 +8,7 @@ import { publisherTable } from "../sdk/ClientSettings.ts"
 import { Polestar } from "../sdk/Polestar.ts"
 import { defaultHost, defaultPort, layerTcp, type TcpOptions, type TcpTls } from "../sdk/PolestarTcp.ts"
 import { reconnectSchedule } from "../sdk/ReconnectSchedule.ts"
+import { type PemFile, pemProblem } from "../transports/TcpServer.ts"
 import { HubUnavailable, UsageError } from "./ExitCode.ts"
 import { present } from "./Flags.ts"
 
@@ -107,15 +108,20 @@ const tlsOf = Effect.fnUntraced(function* (flags: TargetFlags) {
   if ((cert === undefined) !== (key === undefined)) {
     return yield* new UsageError({ message: "--tls-cert and --tls-key: give both or neither" })
   }
-  const tls: TcpTls = { ca, cert, key }
+  const problem = pemProblem({ ca, cert, key })
+  if (problem !== undefined) {
+    return yield* new UsageError({ message: `cannot use the certificate: ${problem.detail}` })
+  }
+  const tls: TcpTls = { ca: ca?.pem, cert: cert?.pem, key: key?.pem }
   return flags.tls || ca !== undefined || cert !== undefined ? { tls } : {}
 })
 
 const readPem = Effect.fnUntraced(function* (name: string, path: Option.Option<string>) {
   if (Option.isNone(path)) return undefined
   const files = yield* FileSystem.FileSystem
-  return yield* Effect.mapError(
+  const pem = yield* Effect.mapError(
     files.readFileString(path.value),
-    (error) => new UsageError({ message: `${name}: cannot read ${path.value}: ${error.message}` })
+    ({ reason }) => new UsageError({ message: `${name} (${path.value}): cannot be read (${reason._tag})` })
   )
+  return { name, path: path.value, pem } satisfies PemFile
 })

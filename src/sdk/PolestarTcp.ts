@@ -1,7 +1,7 @@
 /** `Polestar` over TCP, plain or TLS 1.3. For Node alone. */
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import { Effect, type Layer, type Scope } from "effect"
+import { Effect, Layer, Predicate, type Scope } from "effect"
 import type { Duplex } from "../protocol/Duplex.ts"
 import { socketDuplex } from "../transports/SocketDuplex.ts"
 import { Polestar, type PolestarOptions } from "./Polestar.ts"
@@ -33,8 +33,32 @@ export const defaultPort = 24_353
 /** Connects, and fails with `ConnectFailed` if the first connection cannot be made; then it reconnects by itself. */
 export const layerTcp = (options: TcpOptions = {}): Layer.Layer<Polestar, PolestarError> => {
   const { host, port, tls, ...rest } = options
-  return Polestar.layer({ ...rest, dial: dialTcp({ host, port, tls }) })
+  return Polestar.layer({ ...rest, dial: dialTcp({ host, port, tls }) }).pipe(
+    Layer.catch((error) => Layer.effect(Polestar, Effect.fail(withHint(error, tls))))
+  )
 }
+
+/**
+ * A hub that ends the first connection without a word most often has TLS and the client has not, or wants a
+ * certificate of it: in TLS 1.3 a client learns of that only after it is connected.
+ */
+const withHint = (error: PolestarError, tls: TcpOptions["tls"]): PolestarError => {
+  if (error.reason._tag !== "ConnectFailed") return error
+  const { cause } = error.reason
+  if (!(cause instanceof PolestarError) || cause.reason._tag !== "ConnectionLost") return error
+  if (cause.reason.closeReason !== "connection-lost") return error
+  const hasCertificate = tls !== undefined && tls !== true && tls.cert !== undefined
+  const hint =
+    tls === undefined
+      ? "does the hub speak TLS?"
+      : hasCertificate
+        ? "does the hub trust this client's certificate?"
+        : "does the hub want a client certificate?"
+  return explained(`the hub closed the connection at once; ${hint}`, cause)
+}
+
+const explained = (message: string, cause: unknown): PolestarError =>
+  new PolestarError({ reason: new ConnectFailed({ cause: new Error(message, { cause }) }) })
 
 /** One connection, destroyed with its scope. How long it may take is for the caller to say. */
 export const dialTcp = (
@@ -97,8 +121,29 @@ const connected = (
     socket.once("error", onError)
   })
 
+/** What Node and OpenSSL call what has gone wrong with TLS, and how that is said to a person. */
+const tlsFailure = (code: string): string | undefined => {
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
+    return "the answer is not TLS; does the hub speak TLS?"
+  }
+  if (/^ERR_SSL_(TLSV1_ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL)$/.test(code)) {
+    return "the hub does not speak TLS 1.3"
+  }
+  if (/^ERR_SSL_.*CERTIFICATE_REQUIRED$/.test(code)) return "the hub wants a client certificate"
+  if (/^ERR_SSL_.*ALERT_.*(CERTIFICATE|UNKNOWN_CA)/.test(code))
+    return "the hub refuses the client's certificate"
+  if (/^(UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED)/.test(code)) {
+    return "nobody who is trusted vouches for the hub's certificate; is its authority given?"
+  }
+  return undefined
+}
+
 /** A name with several addresses fails with an error that says nothing, around one for each of them. */
-const connectFailed = (cause: unknown): PolestarError =>
-  new PolestarError({
-    reason: new ConnectFailed({ cause: cause instanceof AggregateError ? (cause.errors[0] ?? cause) : cause })
-  })
+const connectFailed = (error: unknown): PolestarError => {
+  const cause: unknown = error instanceof AggregateError ? (error.errors[0] ?? error) : error
+  const code = Predicate.hasProperty(cause, "code") && Predicate.isString(cause.code) ? cause.code : ""
+  const text = tlsFailure(code)
+  return text === undefined
+    ? new PolestarError({ reason: new ConnectFailed({ cause }) })
+    : explained(text, cause)
+}

@@ -9,7 +9,17 @@
  * thrown as a `PolestarError`, and so is a failure of a subscription, out of its loop. What is asked of a client that
  * is closed, or was under way when it was, is refused as `Closed`.
  */
-import { Cause, type Context, Effect, Exit, type Layer, ManagedRuntime, Predicate, Scope, Stream } from "effect"
+import {
+  Cause,
+  type Context,
+  Effect,
+  Exit,
+  type Layer,
+  ManagedRuntime,
+  Predicate,
+  Scope,
+  Stream
+} from "effect"
 import type { ConnectionState, Receipt } from "./Client.ts"
 import type { Delivery } from "./Delivery.ts"
 import { Polestar, type PolestarMetrics, type TopicInfo } from "./Polestar.ts"

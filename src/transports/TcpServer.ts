@@ -1,7 +1,9 @@
 /**
  * The TCP listener, plain or TLS 1.3: it accepts sockets and has the hub serve them. It stops accepting when its
- * scope closes, which is before the hub drains.
+ * scope closes, which is before the hub drains. It logs the warnings of the settings, and loudly where whoever reaches
+ * the machine is let in.
  */
+import { createPrivateKey, X509Certificate } from "node:crypto"
 import type { Server, Socket } from "node:net"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
@@ -12,11 +14,14 @@ import { socketDuplex } from "./SocketDuplex.ts"
 
 export class TcpServerError extends Schema.TaggedError<TcpServerError>()("TcpServerError", {
   reason: Schema.Literals(["listen", "certificate"]),
+  /** Which setting, which file, and what is wrong with it. */
+  detail: Schema.optionalKey(Schema.String),
   cause: Schema.Defect()
 }) {
   override get message(): string {
     const what = this.reason === "listen" ? "cannot listen" : "cannot use the certificate"
-    return `${what}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `${what}: ${this.detail ?? why}`
   }
 }
 
@@ -44,14 +49,24 @@ const tlsOptions = Effect.gen(function* () {
   const { dialTimeout, tlsCa, tlsCert, tlsKey, tlsRequestClientCertificate } = yield* Settings
   if (tlsCert === undefined || tlsKey === undefined) return Option.none<Tls.TlsOptions>()
   const files = yield* FileSystem.FileSystem
-  const read = (path: string) =>
-    Effect.mapError(
-      files.readFileString(path),
-      (cause) => new TcpServerError({ reason: "certificate", cause })
+  const read = (name: string, path: string) =>
+    Effect.map(
+      Effect.mapError(files.readFileString(path), (cause) => {
+        const detail = `${name} (${path}): cannot be read (${cause.reason._tag})`
+        return new TcpServerError({ reason: "certificate", detail, cause })
+      }),
+      (pem): PemFile => ({ name, path, pem })
     )
-  const cert = yield* read(tlsCert)
-  const key = yield* read(tlsKey)
-  const ca = tlsCa === undefined ? {} : { ca: yield* read(tlsCa) }
+  const certFile = yield* read("tlsCert", tlsCert)
+  const keyFile = yield* read("tlsKey", tlsKey)
+  const caFile = tlsCa === undefined ? undefined : yield* read("tlsCa", tlsCa)
+  const problem = pemProblem({ cert: certFile, key: keyFile, ca: caFile })
+  if (problem !== undefined) {
+    const { cause, detail } = problem
+    return yield* new TcpServerError({ reason: "certificate", detail, cause })
+  }
+  const [cert, key] = [certFile.pem, keyFile.pem]
+  const ca = caFile === undefined ? {} : { ca: caFile.pem }
   return Option.some<Tls.TlsOptions>({
     ...ca,
     cert,
@@ -62,6 +77,52 @@ const tlsOptions = Effect.gen(function* () {
     rejectUnauthorized: tlsRequestClientCertificate
   })
 })
+
+/** The text of a file in PEM; `name` is the setting or the flag that named it. */
+export interface PemFile {
+  readonly name: string
+  readonly path: string
+  readonly pem: string
+}
+
+interface PemProblem {
+  readonly detail: string
+  readonly cause: unknown
+}
+
+/**
+ * What is wrong with the files of TLS, naming the setting and the file, since OpenSSL names neither. What they hold
+ * is not shown. Pure.
+ */
+export const pemProblem = (files: {
+  readonly ca?: PemFile | undefined
+  readonly cert?: PemFile | undefined
+  readonly key?: PemFile | undefined
+}): PemProblem | undefined => {
+  const { ca, cert, key } = files
+  const authority = parsed(ca, "is not a certificate in PEM", (pem) => new X509Certificate(pem))
+  const certificate = parsed(cert, "is not a certificate in PEM", (pem) => new X509Certificate(pem))
+  const privateKey = parsed(key, "is not a private key in PEM without a passphrase", createPrivateKey)
+  const problem = authority.problem ?? certificate.problem ?? privateKey.problem
+  if (problem !== undefined || cert === undefined || key === undefined) return problem
+  if (certificate.value === undefined || privateKey.value === undefined) return undefined
+  if (certificate.value.checkPrivateKey(privateKey.value)) return undefined
+  const detail = `${key.name} (${key.path}): is not the key of ${cert.name} (${cert.path})`
+  return { detail, cause: new Error(detail) }
+}
+
+const parsed = <A>(
+  file: PemFile | undefined,
+  what: string,
+  parse: (pem: string) => A
+): { readonly value?: A; readonly problem?: PemProblem } => {
+  if (file === undefined) return {}
+  try {
+    return { value: parse(file.pem) }
+  } catch (cause) {
+    return { problem: { detail: `${file.name} (${file.path}): ${what}`, cause } }
+  }
+}
 
 const createServer = (secure: Option.Option<Tls.TlsOptions>, accept: (socket: Socket) => void) =>
   Effect.try({
@@ -87,9 +148,16 @@ const listening = (server: Server, host: string, port: number): Effect.Effect<vo
     })
   })
 
+/** `127.0.0.1:1`, `[::1]:1`. */
+export const addressText = (host: string, port: number): string =>
+  `${Net.isIPv6(host) ? `[${host}]` : host}:${port}`
+
+const isLoopback = (host: string): boolean => /^(::ffff:)?127\.|^::1$/.test(host)
+
 const make = Effect.gen(function* () {
   const hub = yield* Hub
-  const { ip, port } = yield* Settings
+  const { ip, port, tlsRequestClientCertificate, warnings } = yield* Settings
+  yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
   const secure = yield* tlsOptions
   // Connections outlive the listener: the hub ends them when it drains, after this scope is closed.
   const run = Effect.runForkWith(yield* Effect.context<never>())
@@ -106,5 +174,11 @@ const make = Effect.gen(function* () {
   )
   const address = server.address()
   const bound = address !== null && typeof address === "object" ? address : { address: ip, port }
+  if (!isLoopback(bound.address) && !tlsRequestClientCertificate) {
+    yield* Effect.logWarning(
+      `LISTENING ON ${addressText(bound.address, bound.port)}, BEYOND THIS MACHINE, WITHOUT AUTHENTICATION: ` +
+        "whoever reaches it can publish and subscribe"
+    )
+  }
   return TcpServer.of({ host: bound.address, port: bound.port, isSecure: Option.isSome(secure) })
 })

@@ -1,4 +1,5 @@
 /** What the command says and ends with where nothing is to be done, or nothing can be. */
+import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { run } from "./Commands.ts"
@@ -63,13 +64,18 @@ describe("polestar exits", () => {
   )
 })
 
+const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+
 const wrongUses = [
   [["frob"], "Unknown subcommand"],
   [["pub"], "Missing required argument: topic"],
   [["pub", "a.b", "x", "--json"], "--json: the payload is not json"],
   [["pub", "a.b", "x", "--text", "--binary"], "--text, --binary: give one of them"],
   [["pub", "a.b", "x", "--priority", "10"], "an integer from 0 to 9"],
-  [["pub", "a.b", "x", "--ttl", "soon"], "--ttl: allowed"],
+  [["pub", "a.b", "x", "--ttl", "5parsecs"], '--ttl: found "5parsecs"; allowed'],
+  [["pub", "a.b", "x", "-H", "bad"], '--header: found "bad"; allowed: name=value'],
+  [["stats", "--interval", "soon"], '--interval: found "soon"; allowed'],
+  [["pub", "a.b", "x", "--tls-ca", main], `--tls-ca (${main}): is not a certificate in PEM`],
   [["pub", "a.b", "--lines", "--id", "i"], "--id: names one message"],
   [["sub"], "give a pattern, or --config"],
   [["sub", "a", "--last", "1", "--from", "5m"], "--last and --from: give one of them"],

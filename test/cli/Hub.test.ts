@@ -1,7 +1,9 @@
 /** `polestar hub` as a process: what it says, how it ends. */
 import { createServer } from "node:net"
+import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule, Stream } from "effect"
+import { Effect, Layer, Logger, Schedule, Stream } from "effect"
+import { HubServer, TcpServer } from "../../src/hub.ts"
 import { Polestar, Topic } from "../../src/index.ts"
 import { jsonLines, run, start } from "./Commands.ts"
 
@@ -69,8 +71,10 @@ describe("polestar hub", () => {
       const [ready] = jsonLines(ended.stdout)
       assert.propertyVal(ready, "message", "ready")
       assert.propertyVal(ready, "pid", hub.pid)
-      const [warning] = jsonLines(ended.stderr)
-      assert.propertyVal(warning, "level", "WARN")
+      const log = jsonLines(ended.stderr)
+      assert.propertyVal(log[0], "level", "WARN")
+      assert.lengthOf(ended.stderr.match(/workerCount/g) ?? [], 1)
+      assert.containsAllKeys(ready, Object.keys(Object(log[0])))
     })
   )
 
@@ -114,7 +118,47 @@ describe("polestar hub", () => {
     Effect.gen(function* () {
       const ended = yield* run(["hub", "--port", "0", "--tls-cert", "/none.pem", "--tls-key", "/none.pem"])
       assert.strictEqual(ended.code, 78)
-      assert.match(ended.stderr, /^polestar: cannot use the certificate: .*none\.pem.*\n$/)
+      assert.match(ended.stderr, /^polestar: cannot use the certificate: tlsCert \(\/none\.pem\): .*\n$/)
+    })
+  )
+
+  it.live("hub - an embedded one logs its warnings too", () =>
+    Effect.gen(function* () {
+      const warnings: Array<string> = []
+      const log = Logger.layer([
+        Logger.make(({ logLevel, message }) => {
+          if (logLevel === "Warn") warnings.push(String(message))
+        })
+      ])
+      const server = HubServer.layerWith({ port: 0, ip: "0.0.0.0", workerCount: 7 })
+      yield* Effect.scoped(Layer.build(Layer.provide(server, log)))
+      assert.lengthOf(warnings, 2)
+      assert.match(warnings[0]!, /workerCount/)
+      assert.match(warnings[1]!, /^LISTENING ON 0\.0\.0\.0:\d+, BEYOND THIS MACHINE/)
+    })
+  )
+
+  it.live("hub - a client that does not fit its TLS is given a hint", () =>
+    Effect.gen(function* () {
+      const file = (name: string) => fileURLToPath(new URL(`../fixtures/tls/${name}`, import.meta.url))
+      const server = HubServer.layerWith({
+        port: 0,
+        tlsCert: file("server.pem"),
+        tlsKey: file("server-key.pem"),
+        tlsCa: file("ca.pem"),
+        tlsRequestClientCertificate: true
+      })
+      yield* Effect.gen(function* () {
+        const { port } = yield* TcpServer
+        const args = ["pub", "a.b", "x", "--host", "localhost", "--port", String(port)]
+        const plain = yield* run(args)
+        assert.strictEqual(plain.code, 69)
+        assert.match(plain.stderr, /^polestar: .*does the hub speak TLS\?\n$/)
+        const unknown = yield* run([...args, "--tls-ca", file("ca.pem")])
+        assert.match(unknown.stderr, /^polestar: .*does the hub want a client certificate\?\n$/)
+        const distrustful = yield* run([...args, "--tls"])
+        assert.match(distrustful.stderr, /^polestar: .*vouches for the hub's certificate.*\n$/)
+      }).pipe(Effect.provide(server))
     })
   )
 })

@@ -85,6 +85,41 @@ layer(HubServer.layerWith({ port: 0 }), { excludeTestServices: true })("polestar
     })
   )
 
+  it.effect("pub - publishes the lines before a bad one, and names its number", () =>
+    Effect.gen(function* () {
+      const env = yield* environment
+      const lines = yield* start(["pub", "in.bad", "--lines", "--json"], env)
+      yield* lines.write('{"a":1}\n')
+      yield* lines.stdout(/in\.bad \d+:0 accepted\n/)
+      yield* lines.write('{"a":2}\nbad\n{"a":3}\n')
+      yield* lines.endInput
+      const ended = yield* lines.ended
+      assert.strictEqual(ended.code, 2)
+      assert.match(ended.stdout, /^in\.bad \d+:0 accepted\nin\.bad \d+:1 accepted\n$/)
+      assert.strictEqual(ended.stderr, "polestar: line 3: --json: the payload is not json\n")
+    })
+  )
+
+  it.effect("pub - says in one line that its traces go nowhere, and publishes all the same", () =>
+    Effect.gen(function* () {
+      const endpoint = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://user:secret@127.0.0.1:1/v1/traces" }
+      const ended = yield* run(["pub", "traced.a", "x"], { ...(yield* environment), ...endpoint })
+      assert.strictEqual(ended.code, 0)
+      assert.match(
+        ended.stderr,
+        /^warning: cannot export traces to http:\/\/127\.0\.0\.1:1\/v1\/traces: .*ECONNREFUSED.*\n$/
+      )
+    })
+  )
+
+  it.effect("pub - asks about TLS where the hub has none", () =>
+    Effect.gen(function* () {
+      const ended = yield* run(["pub", "a.b", "x", "--tls"], yield* environment)
+      assert.strictEqual(ended.code, 69)
+      assert.match(ended.stderr, /^polestar: .*the answer is not TLS; does the hub speak TLS\?\n$/)
+    })
+  )
+
   it.effect("sub - ends quietly when nobody reads it any more", () =>
     Effect.gen(function* () {
       const env = yield* environment
@@ -149,7 +184,10 @@ layer(HubServer.layerWith({ port: 0 }), { excludeTestServices: true })("polestar
       assert.strictEqual(sub.stdout, "config.a x\n", sub.stderr)
       const bad = yield* run(["sub", "--config", `${fixtures}publisher.json`], env)
       assert.strictEqual(bad.code, 78)
-      assert.match(bad.stderr, /^polestar: topics \(consumer\): found nothing; allowed: /m)
+      assert.match(
+        bad.stderr,
+        /^polestar: \S+publisher\.json: topics \(consumer\): found nothing; allowed: /m
+      )
     })
   )
 })

@@ -83,4 +83,23 @@ export const promiseTests = (it: Tests, layer: Layer.Layer<Polestar, unknown>): 
     await client.close()
     assert.strictEqual((await step).done, true)
   })
+
+  test("a closed client refuses everything with Closed", async (client) => {
+    const topic = `${ownPrefix()}.closed`
+    await client.close()
+    for (const asked of [
+      client.publish(topic, 1),
+      client.publishAll(topic, [1]),
+      client.subscribe(topic).next(),
+      client.subscribe(topic).ready(),
+      client.topics(),
+      client.stats()
+    ]) {
+      const refused = await caught(asked)
+      assert.instanceOf(refused, PolestarError)
+      if (refused instanceof PolestarError) assert.strictEqual(refused.reason._tag, "Closed")
+    }
+    assert.strictEqual(client.state()._tag, "Closed")
+    assert.isNumber(client.metrics().published)
+  })
 }
