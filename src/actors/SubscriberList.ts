@@ -1,14 +1,18 @@
 /**
- * The subscriptions of a topic, in an array that a fan-out walks. Adding and removing take constant time, also
- * while it is walked: then a copy is changed.
+ * The subscriptions of a topic, in an array that a fan-out walks. A short array is never changed but replaced, and
+ * topics whose only subscription is the same share one, so that with many topics a fan-out touches little memory. A
+ * long one is changed in constant time, or copied first if it is being walked.
  */
 import type { Subscription } from "./Subscription.ts"
 
-/** Shorter lists are searched. */
-const indexedFrom = 16
+const longFrom = 16
+
+const nobody: ReadonlyArray<Subscription> = []
 
 export class SubscriberList {
-  private items: Array<Subscription> = []
+  items: ReadonlyArray<Subscription> = nobody
+  /** Of a long list: the array that `items` is, and who is where in it. */
+  private long: Array<Subscription> | undefined
   private places: Map<Subscription, number> | undefined
   private isWalked = false
 
@@ -19,24 +23,33 @@ export class SubscriberList {
   /** Answers `false` if it is there already. */
   add(subscription: Subscription): boolean {
     if (this.placeOf(subscription) >= 0) return false
-    this.beforeChange()
-    this.places?.set(subscription, this.items.length)
-    this.items.push(subscription)
-    if (this.places === undefined && this.items.length > indexedFrom) {
-      this.places = new Map(this.items.map((each, index) => [each, index]))
+    if (this.items.length < longFrom) {
+      this.items = this.items.length === 0 ? subscription.alone : [...this.items, subscription]
+      return true
     }
+    const long = this.toChange()
+    this.places?.set(subscription, long.length)
+    long.push(subscription)
     return true
   }
 
-  /** Answers `false` if it is not there. The last one takes its place. */
+  /** Answers `false` if it is not there. */
   remove(subscription: Subscription): boolean {
     const place = this.placeOf(subscription)
     if (place < 0) return false
-    this.beforeChange()
-    const last = this.items.pop()
+    if (this.items.length <= longFrom) {
+      this.long = undefined
+      this.places = undefined
+      const left = this.items.filter((each) => each !== subscription)
+      this.items = left.length === 1 ? left[0]!.alone : left
+      return true
+    }
+    // The last one takes its place.
+    const long = this.toChange()
+    const last = long.pop()
     this.places?.delete(subscription)
     if (last !== undefined && last !== subscription) {
-      this.items[place] = last
+      long[place] = last
       this.places?.set(last, place)
     }
     return true
@@ -44,12 +57,12 @@ export class SubscriberList {
 
   /** Those that are there now: the array stays as it is until `walked` is called. */
   walk(): ReadonlyArray<Subscription> {
-    this.isWalked = true
+    if (this.long !== undefined) this.isWalked = true
     return this.items
   }
 
   walked(): void {
-    this.isWalked = false
+    if (this.long !== undefined) this.isWalked = false
   }
 
   private placeOf(subscription: Subscription): number {
@@ -58,9 +71,12 @@ export class SubscriberList {
       : (this.places.get(subscription) ?? -1)
   }
 
-  private beforeChange(): void {
-    if (!this.isWalked) return
-    this.items = this.items.slice()
+  private toChange(): Array<Subscription> {
+    if (this.long !== undefined && !this.isWalked) return this.long
     this.isWalked = false
+    this.long = [...this.items]
+    this.items = this.long
+    this.places ??= new Map(this.long.map((each, index) => [each, index]))
+    return this.long
   }
 }

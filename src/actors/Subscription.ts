@@ -41,6 +41,8 @@ export class Subscription {
   messages = 0
   bytes = 0
   closed = false
+  /** The list of a topic that only this one is subscribed to: shared by all such topics, and never changed. */
+  readonly alone: ReadonlyArray<Subscription> = [this]
   private readonly options: SubscriptionOptions
   private creditMessages: number
   private creditBytes: number

@@ -110,7 +110,9 @@ const hash = (bytes: Uint8Array, start: number, end: number): number => {
 }
 
 export const isNamed = (name: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean => {
-  if (name.length !== end - start) return false
-  for (let i = 0; i < name.length; i++) if (name[i] !== bytes[start + i]) return false
+  let at = name.length
+  if (at !== end - start) return false
+  // From the end: names that are used together mostly begin alike.
+  while (--at >= 0) if (name[at] !== bytes[start + at]) return false
   return true
 }

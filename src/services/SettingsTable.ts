@@ -183,7 +183,7 @@ export const settingsTable = {
     description: "How long a topic keeps a message in memory."
   }),
   hotTierTotalBytes: bytes({
-    default: 256 * MIB,
+    default: 64 * MIB,
     minimum: 1,
     maximum: TIB,
     description: "Bytes that all topics together keep in memory."

@@ -35,7 +35,7 @@ const expectedDefaults = {
   hotTierMessages: 10_000,
   hotTierBytes: 1_048_576,
   hotTierRetention: 600_000,
-  hotTierTotalBytes: 268_435_456,
+  hotTierTotalBytes: 67_108_864,
   topicIdleTimeout: 300_000,
   deduplicationWindow: 120_000,
   restartLimit: 5,
