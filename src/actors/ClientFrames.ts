@@ -120,7 +120,7 @@ export class ClientFrames {
       (closed, reason, subscription) => this.connection.sessionClosed(closed, reason, subscription)
     )
     sessions.set(frame.session, session)
-    registry.counters.sessionsOpened++
+    registry.sessionOpened(frame.id)
     writer.control({ _tag: "Opened", session: frame.session, request: frame.request })
   }
 

@@ -25,6 +25,8 @@ import type { Topic } from "./Topic.ts"
 /** Chunks that may wait before the socket is paused; a few may still come after that. */
 const pauseAt = 64
 const inboxCapacity = 1024
+/** Chunks up to this size are read in the turn in which they come. */
+const inPlaceBytes = 16_384
 /** Bytes of batches that wait for full topics before reading stops: more than an SDK ever has in flight. */
 const backlogLimit = 8_388_608
 /** The longest frame before WELCOME. */
@@ -71,6 +73,8 @@ export class Connection {
   private backlogListener: (() => void) | undefined
   private readonly requests = new Deque<Pick<FrameOf<"Request">, "request" | "method" | "body">>()
   private isPaused = false
+  /** Whether the fiber waits for chunks and for nothing else. */
+  private isIdle = false
   /** Chunks that came, and how many had come at the last ping and at the last look at what waits. */
   private heard = 0
   private heardAtPing = -1
@@ -187,7 +191,9 @@ export class Connection {
   /** Reads what comes until the peer is gone or the connection ends. */
   readonly read = Effect.fnUntraced({ self: this }, function* (this: Connection) {
     while (!Deferred.isDoneUnsafe(this.ending)) {
+      this.isIdle = true
       const chunks = yield* Queue.takeAll(this.inbox)
+      this.isIdle = false
       if (this.isPaused) {
         this.isPaused = false
         this.duplex.resume()
@@ -231,6 +237,10 @@ export class Connection {
 
   private received(chunk: Uint8Array): void {
     this.heard++
+    if (this.mayReadInPlace(chunk)) {
+      this.readInPlace(chunk)
+      return
+    }
     if (!Queue.offerUnsafe(this.inbox, chunk)) {
       this.duplex.destroy()
       return
@@ -238,6 +248,26 @@ export class Connection {
     if (!this.isPaused && Queue.sizeUnsafe(this.inbox) >= pauseAt) {
       this.isPaused = true
       this.duplex.pause()
+    }
+  }
+
+  /** A little that comes to an idle connection is read at once: a queue would only add to the round trip. */
+  private mayReadInPlace(chunk: Uint8Array): boolean {
+    return (
+      this.isIdle &&
+      chunk.length <= inPlaceBytes &&
+      Queue.sizeUnsafe(this.inbox) === 0 &&
+      this.backlogBytes <= backlogLimit &&
+      !this.writer.isControlFull &&
+      !Deferred.isDoneUnsafe(this.ending)
+    )
+  }
+
+  private readInPlace(chunk: Uint8Array): void {
+    try {
+      this.registry.system.turn(() => this.process([chunk]))
+    } catch (error) {
+      this.broke(error)
     }
   }
 

@@ -16,7 +16,7 @@ import { makeBatchTracer } from "./BatchTracer.ts"
 import { errorMessage } from "./ClientFrames.ts"
 import { type Connection, type ConnectionOptions, serve } from "./Connection.ts"
 import { answerRequest } from "./HubRequests.ts"
-import { gaugesOf, type TopicInfo, topicsOf } from "./HubView.ts"
+import { gaugesOf, Rates, type TopicInfo, topicsOf } from "./HubView.ts"
 import { Registry } from "./Registry.ts"
 import { type HubError, Supervisor } from "./Supervisor.ts"
 
@@ -63,6 +63,7 @@ const make = Effect.gen(function* () {
   const actors = yield* Scope.fork(yield* Effect.scope)
   const system = yield* Effect.provideService(makeActorSystem(settings.queueTotalBytes), Scope.Scope, actors)
   const counters = new Counters()
+  const rates = new Rates()
   const supervisor = new Supervisor(system, counters, settings)
   const connections = new Set<Connection>()
   const id = crypto.randomUUID()
@@ -77,7 +78,7 @@ const make = Effect.gen(function* () {
       return supervisor.restart(`topic ${topic.name}`, Cause.squash(cause))
     }
   })
-  const metrics = Effect.sync(() => metricsOf(counters, gaugesOf(registry, connections, messageLog)))
+  const metrics = Effect.sync(() => metricsOf(counters, gaugesOf(registry, connections, messageLog, rates)))
   const topics = (pattern: string) => Effect.sync(() => topicsOf(registry, pattern))
   const options: ConnectionOptions = {
     registry,
@@ -107,9 +108,11 @@ const make = Effect.gen(function* () {
     draining = true
   })
   // Before the drain, so that it ends after it and what the drain counts is still seen.
-  yield* registerMetrics(counters, () => gaugesOf(registry, connections, messageLog))
+  yield* registerMetrics(counters, () => gaugesOf(registry, connections, messageLog, rates))
   yield* Effect.addFinalizer(() => drain)
   yield* Effect.forkScoped(Effect.repeat(registry.sweep, Schedule.spaced(sweepInterval)))
+  const tick = Effect.sync(() => rates.tick(counters))
+  yield* Effect.forkScoped(Effect.repeat(tick, Schedule.spaced("1 second")))
   const checkWriting = Effect.sync(() => {
     for (const connection of connections) connection.checkWriting()
   })

@@ -1,4 +1,5 @@
 /** What the hub shows of itself: its topics, and the gauges beside its counters. */
+import type { Counters } from "../services/Counters.ts"
 import type { HubGauges } from "../services/HubMetrics.ts"
 import type { MessageLog } from "../services/MessageLog.ts"
 import type { Connection } from "./Connection.ts"
@@ -47,11 +48,28 @@ export const topicsOf = (registry: Registry, pattern: string): ReadonlyArray<Top
   return topics.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
+/** What went through in the last whole second; `tick` is to be called every second. */
+export class Rates {
+  perSecond = { receivedPerSecond: 0, deliveredPerSecond: 0 }
+  private received = 0
+  private delivered = 0
+
+  tick({ messagesDelivered, messagesReceived }: Counters): void {
+    this.perSecond = {
+      receivedPerSecond: messagesReceived - this.received,
+      deliveredPerSecond: messagesDelivered - this.delivered
+    }
+    this.received = messagesReceived
+    this.delivered = messagesDelivered
+  }
+}
+
 /** Walks all topics and sessions: for those who ask, not for the hot path. */
 export const gaugesOf = (
   registry: Registry,
   connections: ReadonlySet<Connection>,
-  messageLog: MessageLog["Service"]
+  messageLog: MessageLog["Service"],
+  rates: Rates
 ): HubGauges => {
   const { queueBytes, queueSize } = registry.settings
   let queued = 0
@@ -84,6 +102,7 @@ export const gaugesOf = (
     clientQueueDepth: waiting,
     clientQueueBytes: waitingBytes,
     clientQueueCapacity: fullestSubscription,
+    ...rates.perSecond,
     logBytes: messageLog.bytes()
   }
 }

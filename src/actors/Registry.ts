@@ -31,6 +31,9 @@ export interface RegistryOptions {
 /** Places of the index that are looked at before others run. */
 const sweepSlice = 16_384
 
+/** Closed sessions that are remembered. */
+const maxClosedSessions = 65_536
+
 /** `$channel.<uuid>`: the reserved topics that clients may use. */
 const channel = /^\$channel\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
@@ -46,6 +49,8 @@ export class Registry {
   readonly subscriptions = new PatternTrie<Subscription>()
   /** Of the session opened last. */
   lastOrdinal = 0
+  /** The latest sessions that closed, by uuid. */
+  private readonly closedSessions = new Set<string>()
   private readonly options: RegistryOptions
 
   constructor(options: RegistryOptions) {
@@ -108,6 +113,19 @@ export class Registry {
   removeSubscription(subscription: Subscription): void {
     this.subscriptions.remove(subscription.pattern, subscription)
     this.forEachTopic(subscription.pattern, (topic) => topic.detach(subscription))
+  }
+
+  /** Counts a session, and whether its client was here before. */
+  sessionOpened(id: string): void {
+    this.counters.sessionsOpened++
+    if (this.closedSessions.delete(id)) this.counters.sessionsResumed++
+  }
+
+  sessionClosed(id: string): void {
+    this.closedSessions.add(id)
+    if (this.closedSessions.size <= maxClosedSessions) return
+    const oldest = this.closedSessions.values().next()
+    if (oldest.done !== true) this.closedSessions.delete(oldest.value)
   }
 
   forEachTopic(pattern: string, f: (topic: Topic) => void): void {

@@ -105,6 +105,7 @@ export class Session implements Publisher {
   close(reason: CloseReason, subscription = 0): void {
     if (this.closed) return
     this.closed = true
+    this.hub.sessionClosed(this.id)
     for (const id of [...this.subscriptions.keys()]) this.unsubscribe(id)
     this.hub.system.fork(Scope.close(this.scope, Exit.void))
     this.onClosed(this, reason, subscription)

@@ -15,6 +15,8 @@ export class Counters {
   readonly messagesDropped = { "drop-oldest": 0, "drop-newest": 0, disconnect: 0, closed: 0 }
   connectionsOpened = 0
   sessionsOpened = 0
+  /** Of those, the ones whose uuid had a session that closed before: clients that reconnected. */
+  sessionsResumed = 0
   readonly connectionsClosed = new Map<string, number>()
   gaps = 0
   actorFailures = 0

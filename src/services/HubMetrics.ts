@@ -27,6 +27,9 @@ export interface HubGauges {
   readonly clientQueueDepth: number
   readonly clientQueueBytes: number
   readonly clientQueueCapacity: number
+  /** Messages in the last whole second. */
+  readonly receivedPerSecond: number
+  readonly deliveredPerSecond: number
   /** Bytes that can be replayed. */
   readonly logBytes: number
 }
@@ -48,6 +51,8 @@ export interface HubMetrics extends HubGauges {
   /** By close reason. */
   readonly connectionsClosed: Readonly<Record<string, number>>
   readonly sessionsOpened: number
+  /** Of those, the ones of clients that reconnected. */
+  readonly sessionsResumed: number
   readonly gaps: number
   readonly actorFailures: number
   readonly topicsCreated: number

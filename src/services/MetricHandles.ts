@@ -32,6 +32,7 @@ export const countMetrics: Readonly<Record<CountKey, Metric.Counter<number>>> = 
   messagesReplayed: counter("polestar_messages_replayed_total", "Messages delivered from the log."),
   connectionsOpened: counter("polestar_connections_opened_total", "Connections accepted."),
   sessionsOpened: counter("polestar_sessions_opened_total", "Sessions opened."),
+  sessionsResumed: counter("polestar_sessions_resumed_total", "Sessions of clients that reconnected."),
   gaps: counter("polestar_gaps_total", "Gaps told to subscribers: what they asked for was gone."),
   actorFailures: counter("polestar_actor_failures_total", "Actors that failed and were restarted."),
   topicsCreated: counter("polestar_topics_created_total", "Topics made."),
@@ -67,6 +68,8 @@ export const gaugeMetrics: Readonly<
   queueCapacity: Metric.withAttributes(queueFill, { queue: "topics" }),
   clientQueueCapacity: Metric.withAttributes(queueFill, { queue: "clients" }),
   clientQueueBytes: gauge("polestar_client_queue_bytes", "Bytes that wait for clients."),
+  receivedPerSecond: gauge("polestar_received_per_second", "Messages taken in the last second."),
+  deliveredPerSecond: gauge("polestar_delivered_per_second", "Messages delivered in the last second."),
   logBytes: gauge("polestar_log_bytes", "Bytes that can be replayed.")
 }
 

@@ -33,6 +33,30 @@ const millisecondsOf = Effect.fnUntraced(function* (fiber: Fiber.Fiber<unknown, 
 })
 
 describe("hub - requests", () => {
+  it.effect("hub - counts what went through in a second, and clients that came back", () =>
+    Effect.gen(function* () {
+      const hub = yield* Hub
+      const client = yield* greeted()
+      yield* client.subscribe("a")
+      yield* TestClock.adjust(1000)
+      yield* client.publishAndWait("a", ["x", "y", "z"])
+      yield* client.messages(1, 3)
+      yield* TestClock.adjust(1000)
+      const { deliveredPerSecond, receivedPerSecond, sessionsResumed } = yield* hub.metrics
+      assert.deepStrictEqual([receivedPerSecond, deliveredPerSecond, sessionsResumed], [3, 3, 0])
+      client.close(1)
+      yield* client.next("Closed")
+      client.open(2, sessionId(1))
+      yield* client.next("Opened", ({ session }) => session === 2)
+      yield* TestClock.adjust(1000)
+      const later = yield* hub.metrics
+      assert.deepStrictEqual(
+        [later.receivedPerSecond, later.sessionsOpened, later.sessionsResumed],
+        [0, 2, 1]
+      )
+    }).pipe(Effect.provide(hubWith()))
+  )
+
   it.effect("hub - names its topics, all or those that a pattern matches", () =>
     Effect.gen(function* () {
       const client = yield* greeted()

@@ -28,6 +28,8 @@ const gauges: HubGauges = {
   clientQueueDepth: 6,
   clientQueueBytes: 7,
   clientQueueCapacity: 0.5,
+  receivedPerSecond: 0,
+  deliveredPerSecond: 0,
   logBytes: 8
 }
 
