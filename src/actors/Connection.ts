@@ -6,7 +6,7 @@
  * frames are still read, so that a client which waits for its own subscriber can grant it credit. When the
  * backlog is full too, reading stops, and with it the client.
  */
-import { Cause, Deferred, Effect, Queue, Schedule, type Scope } from "effect"
+import { type Cause, Deferred, Effect, Queue, Schedule, type Scope } from "effect"
 import type { Batch } from "../protocol/Batch.ts"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import { Deque } from "../protocol/Deque.ts"
@@ -24,7 +24,6 @@ import type { Topic } from "./Topic.ts"
 
 /** Chunks that may wait before the socket is paused; a few may still come after that. */
 const pauseAt = 64
-const inboxCapacity = 1024
 /** Chunks up to this size are read in the turn in which they come. */
 const inPlaceBytes = 16_384
 /** Bytes of batches that wait for full topics before reading stops: more than an SDK ever has in flight. */
@@ -368,48 +367,3 @@ export class Connection {
     this.writer.onceDrained(() => resume(Effect.void))
   })
 }
-
-/** Ends what is left of a connection: its sessions, and the socket once its last bytes are out or time is up. */
-const close = (connection: Connection, duplex: Duplex): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    connection.end("connection-lost")
-    const reason = connection.reason
-    const patience = connection.registry.settings.writeTimeout
-    return Deferred.await(connection.gone).pipe(
-      Effect.timeoutOption(patience),
-      Effect.ensuring(Effect.sync(() => duplex.destroy())),
-      Effect.andThen(
-        Effect.logDebug("a connection ended", { peer: connection.peer, name: connection.name, reason })
-      )
-    )
-  })
-
-/**
- * Serves one client until it goes or is sent away, then ends its sessions. It never fails. `opened` is told of
- * the connection before anything is read.
- */
-export const serve = Effect.fnUntraced(function* (
-  duplex: Duplex,
-  options: ConnectionOptions,
-  opened: (connection: Connection) => void
-) {
-  const scope = yield* Effect.scope
-  const inbox = yield* Queue.bounded<Uint8Array, Cause.Done>(inboxCapacity)
-  const connection = new Connection(duplex, options, inbox, scope)
-  opened(connection)
-  yield* Effect.addFinalizer(() => close(connection, duplex))
-  const { dialTimeout, pingInterval, readTimeout } = options.registry.settings
-  yield* Effect.forkScoped(connection.ping(Math.max(1, Math.ceil(readTimeout / pingInterval))))
-  yield* Effect.forkScoped(
-    Effect.delay(
-      Effect.sync(() => {
-        if (!connection.welcomed) connection.end("hello-timeout")
-      }),
-      dialTimeout
-    )
-  )
-  const reading = Effect.catchCause(connection.read(), (cause) =>
-    Cause.hasDies(cause) ? Effect.sync(() => connection.broke(Cause.squash(cause))) : Effect.void
-  )
-  yield* Effect.raceFirst(reading, Deferred.await(connection.ending))
-}, Effect.scoped)

@@ -14,10 +14,11 @@ import { Settings } from "../services/Settings.ts"
 import { makeActorSystem } from "./ActorSystem.ts"
 import { makeBatchTracer } from "./BatchTracer.ts"
 import { errorMessage } from "./ClientFrames.ts"
-import { type Connection, type ConnectionOptions, serve } from "./Connection.ts"
+import type { Connection, ConnectionOptions } from "./Connection.ts"
 import { answerRequest } from "./HubRequests.ts"
 import { gaugesOf, Rates, type TopicInfo, topicsOf } from "./HubView.ts"
 import { Registry } from "./Registry.ts"
+import { serve } from "./ServeConnection.ts"
 import { type HubError, Supervisor } from "./Supervisor.ts"
 
 /** Room in a frame for what surrounds one payload of the largest size. */
