@@ -12,7 +12,7 @@ import type { Topic } from "./Topic.ts"
 import { isNamed } from "./TopicIndex.ts"
 
 /** A batch is not gathered beyond this; a single frame may be larger. */
-export const largestBatch = 262_144
+const largestBatch = 262_144
 /** Frames that do not follow each other in the same bytes are copied together up to this size. */
 const largestCopied = 4096
 

@@ -1,6 +1,6 @@
 /**
  * The past of a subscription. A fiber of the session's reads the log and fills the subscription's mailbox as it
- * empties, so a replay holds up nobody and drops nothing; when it has caught up with a topic it attaches the
+ * empties, so a replay holds up nobody and is itself never dropped from; when it has caught up with a topic it attaches the
  * subscription there, in the same turn in which it saw that nothing is left, so no message is missed or doubled.
  */
 import { Effect } from "effect"

@@ -19,6 +19,7 @@ export class Session implements Publisher {
   /** Tells one life of the client from another that uses the same uuid. */
   readonly producer: string
   readonly name: string
+  /** Rises from session to session of the hub. */
   readonly ordinal: number
   readonly outlet: Outlet
   readonly hub: Registry

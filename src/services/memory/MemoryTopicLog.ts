@@ -90,7 +90,7 @@ export class MemoryTopicLog implements TopicLog, Chain {
     batch.epoch = this.epoch
     batch.offset = this.nextOffset
     if (!this.isOpen || limits.messages === 0 || size > limits.bytes || !this.store.isKeepable(size)) {
-      this.skip(batch)
+      this.passOver(batch)
       return
     }
     if (this.owner !== batch.owner) this.owner = batch.owner
@@ -105,7 +105,7 @@ export class MemoryTopicLog implements TopicLog, Chain {
   }
 
   /** A batch that is not kept: what is before it would leave a gap. */
-  private skip(batch: Batch): void {
+  private passOver(batch: Batch): void {
     this.dropAll()
     this.lostUntil = batch.timestamp
     this.nextOffset += batch.count
