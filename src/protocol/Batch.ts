@@ -54,6 +54,15 @@ export interface Publisher {
   readonly reject: (batch: Batch, code: ErrorCode, message: string) => void
 }
 
+/** Where a batch was held until its time; only the log that held it knows more. */
+export interface HeldBatch {
+  readonly topic: string
+  /** When it is due: milliseconds since 1970. */
+  readonly at: number
+  /** Forgets it, when it was appended to a log of another engine than that which held it. */
+  readonly forget: () => void
+}
+
 export class Batch implements Placed {
   bytes: Uint8Array
   start: number
@@ -72,6 +81,12 @@ export class Batch implements Placed {
   /** Milliseconds to live, then, once it is stamped, the time at which it expires; 0 is never. */
   expires = 0
   readonly publisherId: string
+  /** With the publisher's uuid: whose sequences these are. */
+  incarnation = 0
+  /** The time (ms) until which it must be held; 0 for at once. */
+  holdUntil = 0
+  /** Where it was held until now, if it was. */
+  held: HeldBatch | undefined
   /** Until the receipt was given. */
   publisher: Publisher | undefined
   firstSequence = 0

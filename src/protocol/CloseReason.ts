@@ -18,7 +18,8 @@ export const CloseReasons = {
   "protocol-error": 3500,
   "unsupported-version": 3501,
   "frame-too-large": 3502,
-  unauthorized: 3503
+  unauthorized: 3503,
+  "group-removed": 3504
 } as const
 
 export type CloseReason = keyof typeof CloseReasons

@@ -1,10 +1,11 @@
 /**
  * The DELIVER frame: messages of one topic for one subscription.
  *
- *     u32 length | u8 op | u8 flags (0) | u32 session | u32 subscription | u64 epoch | u64 offset
+ *     u32 length | u8 op | u8 attempt | u32 session | u32 subscription | u64 epoch | u64 offset
  *     | u64 timestamp, ms | u32 skip | u32 count | PUBLISH frames, as they came
  *
- * The messages are `count` of those in the PUBLISH frames, after leaving out the first `skip`; they stand at
+ * `attempt` is 0 for a live subscription; for a member of a group it says the how manieth delivery of these messages
+ * this is, 255 standing for that and more. The messages are `count` of those in the PUBLISH frames, after leaving out the first `skip`; they stand at
  * `offset`, `offset + 1` and so on.
  */
 import { readU32, readU64, writeU32, writeU64 } from "./Bytes.ts"
@@ -36,11 +37,12 @@ export const writeDeliverHeader = (
   at: number,
   session: number,
   subscription: number,
-  batch: Placed
+  batch: Placed,
+  attempt = 0
 ): void => {
   writeU32(to, at, deliverHeaderBytes - 4 + batch.end - batch.start)
   to[at + 4] = Op.Deliver
-  to[at + 5] = 0
+  to[at + 5] = attempt
   writeU32(to, at + 6, session)
   writeU32(to, at + 10, subscription)
   writeU64(to, at + 14, batch.epoch)
@@ -53,6 +55,8 @@ export const writeDeliverHeader = (
 export interface Deliver extends Placed {
   readonly session: number
   readonly subscription: number
+  /** 0 for a live subscription; 255 stands for that and more. */
+  readonly attempt: number
 }
 
 /** Reads the frame `bytes[start, end)`. The PUBLISH frames in it are not looked at, and not copied. */
@@ -61,6 +65,7 @@ export const readDeliver = (bytes: Uint8Array, start: number, end: number): Deli
   return {
     session: readU32(bytes, start + 6),
     subscription: readU32(bytes, start + 10),
+    attempt: bytes[start + 5]!,
     epoch: readU64(bytes, start + 14),
     offset: readU64(bytes, start + 22),
     timestamp: readU64(bytes, start + 30),

@@ -19,7 +19,10 @@ export const ErrorCodes = {
   "unknown-method": 17,
   "bad-request": 18,
   unsupported: 19,
-  internal: 20
+  internal: 20,
+  "storage-full": 21,
+  "unknown-group": 22,
+  "group-mismatch": 23
 } as const
 
 export type ErrorCode = keyof typeof ErrorCodes
@@ -33,4 +36,8 @@ export const errorCodeOf = (code: number): ErrorCode => byNumber.get(code) ?? "i
 
 /** Whether the same request may succeed later without being changed. */
 export const isTransient = (code: ErrorCode): boolean =>
-  code === "rate-limited" || code === "topic-failed" || code === "queue-full" || code === "shutting-down"
+  code === "rate-limited" ||
+  code === "topic-failed" ||
+  code === "queue-full" ||
+  code === "shutting-down" ||
+  code === "storage-full"

@@ -19,13 +19,14 @@ import {
   text8,
   text16,
   u8,
+  u16,
   u32,
   u64,
   uuid
 } from "./Codec.ts"
 import { ErrorCodes, errorCodeOf } from "./ErrorCode.ts"
 import { Op } from "./Op.ts"
-import { Durabilities, Overflows } from "./Position.ts"
+import { Durabilities, Fates, Orders, Overflows } from "./Position.ts"
 
 /** The first four bytes of a HELLO's body: "STAR". */
 export const magic = 0x52_41_54_53
@@ -40,8 +41,11 @@ const start = tagged({
   Last: struct({ count: u32 }),
   Position: struct({ position }),
   Time: struct({ time: u64 }),
-  Resume: struct({ since: u64, topics: list(topicPosition) })
+  Resume: struct({ since: u64, topics: list(topicPosition) }),
+  First: struct({})
 })
+
+const ranges = list(struct({ from: u64, to: u64 }))
 
 const layouts = {
   Hello: struct({ magic: u32, minVersion: u8, maxVersion: u8, features: u32, name: text8, token: text16 }),
@@ -101,6 +105,36 @@ const layouts = {
   Recovered: struct({ session: u32, subscription: u32, messages: u32 }),
   Gap: struct({ session: u32, subscription: u32, topic: text8, from: position, to: position }),
   CaughtUp: struct({ session: u32, subscription: u32, messages: u32 }),
+  Join: struct({
+    session: u32,
+    request: u32,
+    subscription: u32,
+    group: text8,
+    pattern: text8,
+    creditMessages: u32,
+    creditBytes: u32,
+    start,
+    order: oneOf(Orders),
+    ackWait: u32,
+    maxDeliveries: u16,
+    maxInFlight: u32,
+    backoff: u32,
+    maxBackoff: u32
+  }),
+  Joined: struct({ session: u32, request: u32, subscription: u32, created: bool }),
+  Ack: struct({ session: u32, request: u32, group: text8, topic: text8, epoch: u64, ranges }),
+  Refuse: struct({
+    session: u32,
+    request: u32,
+    group: text8,
+    topic: text8,
+    epoch: u64,
+    fate: oneOf(Fates),
+    delay: u32,
+    error: text16,
+    ranges
+  }),
+  Acked: struct({ session: u32, request: u32 }),
   Failure: struct({ session: u32, request: u32, code: errorCode, message: text16 }),
   Ping: struct({ token: u64 }),
   Pong: struct({ token: u64 }),

@@ -21,6 +21,11 @@ export const Op = {
   Recovered: 0x15,
   Gap: 0x16,
   CaughtUp: 0x17,
+  Join: 0x18,
+  Joined: 0x19,
+  Ack: 0x1a,
+  Refuse: 0x1b,
+  Acked: 0x1c,
   Failure: 0x1f,
   Ping: 0x20,
   Pong: 0x21,
@@ -36,6 +41,12 @@ export const Features = {
   /** REQUEST and RESPONSE. */
   requests: 2
 } as const
+
+/** In JOIN: the group's own, or the hub's default for a new group. */
+export const notGiven = { u16: 0xffff, u32: 0xffff_ffff } as const
+
+/** Ranges of one ACK or REFUSE, at most. */
+export const maxAckRanges = 4096
 
 /** The credit that is never used up. */
 export const unlimitedCredit = 0xffff_ffff

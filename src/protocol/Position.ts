@@ -19,6 +19,8 @@ export type Start =
    * that are not in the list are read from `since`.
    */
   | { readonly _tag: "Resume"; readonly since: number; readonly topics: ReadonlyArray<TopicPosition> }
+  /** The oldest message that is kept. */
+  | { readonly _tag: "First" }
 
 export interface TopicPosition extends Position {
   readonly topic: string
@@ -36,3 +38,22 @@ export const Durabilities = ["accepted", "stored", "replicated"] as const
 
 /** What a receipt is worth: in the hub's memory; flushed to its disk; in the shared log of many hubs. */
 export type Durability = (typeof Durabilities)[number]
+
+export const Orders = ["any", "key"] as const
+
+/** In which order a group's members get its messages: any, or those of one key one after the other. */
+export type Order = (typeof Orders)[number]
+
+export const Fates = ["again", "dead", "park", "back"] as const
+
+/**
+ * What becomes of a message that a member refuses: delivered again after a delay; moved to the dead-letter topic; set
+ * aside until the group is resumed; given back, which is no failure.
+ */
+export type Fate = (typeof Fates)[number]
+
+/** Offsets from `from` to before `to`. */
+export interface OffsetRange {
+  readonly from: number
+  readonly to: number
+}
