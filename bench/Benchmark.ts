@@ -2,23 +2,17 @@
  * A run: for every case and every repeat, each system in turn, in a process of its own that is started for the
  * measurement and killed after it, so that no system meets what another, or an earlier case, left behind.
  */
-import type { Case } from "./Cases.ts"
-import { type Options, parseOptions } from "./Options.ts"
+import type { Case, Entry } from "./Cases.ts"
+import { type Options, parseOptions, REPEATS } from "./Options.ts"
 import { Processes } from "./Processes.ts"
 import type { System } from "./peers/System.ts"
 import { describeCase, describeRun, jsonLines, type Measured } from "./Report.ts"
 import type { Sample } from "./Throughput.ts"
 
-const measureOnce = async (
-  processes: Processes,
-  subject: Case,
-  system: System,
-  launch: System["launch"],
-  options: Options
-): Promise<Sample> => {
-  const running = await processes.start(system.name, launch)
+const measureOnce = async (processes: Processes, entry: Entry, options: Options): Promise<Sample> => {
+  const running = await processes.start(entry.name, entry.launch)
   try {
-    return await subject.measure(system, running, options.scale)
+    return await entry.measure(running, options.scale)
   } finally {
     await running.stop()
   }
@@ -29,6 +23,10 @@ const progress = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
 }
 
+/** How often a system is measured in a case. */
+const repeatsOf = (subject: Case, system: System, { repeats }: Options): number =>
+  repeats ?? Math.min(REPEATS, subject.repeats ?? REPEATS, system.repeats ?? REPEATS)
+
 /** A system that fails once is not measured again in that case: its figures would not be whole. */
 const runCase = async (
   processes: Processes,
@@ -38,17 +36,20 @@ const runCase = async (
 ): Promise<Measured> => {
   const samples = new Map<string, Sample[]>()
   const failures = new Map<string, string>()
-  for (let repeat = 1; repeat <= options.repeats; repeat++) {
-    for (const system of systems) {
-      const launch = subject.launch(system)
-      if (launch === undefined || failures.has(system.name)) continue
-      progress(`${subject.name} ${repeat}/${options.repeats} ${system.name}`)
+  const rows = systems.flatMap((system) =>
+    subject.entries(system).map((entry) => ({ entry, repeats: repeatsOf(subject, system, options) }))
+  )
+  for (let repeat = 1; rows.some(({ repeats }) => repeat <= repeats); repeat++) {
+    for (const { entry, repeats } of rows) {
+      const { name } = entry
+      if (repeat > repeats || failures.has(name)) continue
+      progress(`${subject.name} ${repeat}/${repeats} ${name}`)
       try {
-        const sample = await measureOnce(processes, subject, system, launch, options)
-        samples.set(system.name, [...(samples.get(system.name) ?? []), sample])
+        const sample = await measureOnce(processes, entry, options)
+        samples.set(name, [...(samples.get(name) ?? []), sample])
       } catch (error) {
-        failures.set(system.name, error instanceof Error ? error.message : String(error))
-        samples.delete(system.name)
+        failures.set(name, error instanceof Error ? error.message : String(error))
+        samples.delete(name)
       }
     }
   }

@@ -1,4 +1,5 @@
 /** The cases: what each measures, in which unit, and beside which peer its target is set. */
+import { durableCases } from "./durable/DurableCases.ts"
 import { measureMemory } from "./Memory.ts"
 import type { Running } from "./Processes.ts"
 import type { System } from "./peers/System.ts"
@@ -13,16 +14,19 @@ export interface Scale {
   readonly roundTripWarmUp: number
   readonly roundTrips: number
   readonly queued: number
+  /** Messages of the log that is consumed, replayed and opened. */
+  readonly logged: number
   readonly settleMs: number
 }
 
 export const fullScale: Scale = {
-  warmUpMs: 1_000,
-  publishMs: 2_000,
+  warmUpMs: 500,
+  publishMs: 1_000,
   windowBytes: 4 * 1024 * 1024,
   roundTripWarmUp: 3_000,
   roundTrips: 20_000,
   queued: 1_000_000,
+  logged: 1_000_000,
   settleMs: 1_000
 }
 
@@ -35,14 +39,22 @@ export const quickScale: Scale = {
   roundTripWarmUp: 100,
   roundTrips: 500,
   queued: 50_000,
+  logged: 50_000,
   settleMs: 100
 }
 
 export interface Metric {
   readonly name: string
-  readonly unit: "messages/s" | "deliveries/s" | "us" | "bytes"
+  readonly unit: "messages/s" | "deliveries/s" | "us" | "ms" | "bytes"
   /** The peer that the target is set by. */
   readonly peer: string | undefined
+}
+
+/** A row of a case's table. */
+export interface Entry {
+  readonly name: string
+  readonly launch: System["launch"]
+  readonly measure: (running: Running, scale: Scale) => Promise<Sample>
 }
 
 export interface Case {
@@ -50,13 +62,23 @@ export interface Case {
   readonly about: string
   /** One for each value of a sample. */
   readonly metrics: readonly Metric[]
-  /** How to start a system for it; undefined when the case is not for that system. */
-  readonly launch: (system: System) => System["launch"] | undefined
-  readonly measure: (system: System, running: Running, scale: Scale) => Promise<Sample>
+  /** Whether the systems keep the messages on disk. */
+  readonly kind: "live" | "durable"
+  /** How many repeats are enough, unless the command line says. */
+  readonly repeats?: number
+  /** A system's rows; none when the case is not for that system. */
+  readonly entries: (system: System) => readonly Entry[]
 }
 
 const ONE = "bench.t00000"
 const ALL = "bench.>"
+
+/** The one row of a system; none if it cannot be started for the case. */
+const entry = (
+  { name }: System,
+  launch: System["launch"] | undefined,
+  measure: Entry["measure"]
+): readonly Entry[] => (launch === undefined ? [] : [{ name, launch, measure }])
 
 const throughput = (
   name: string,
@@ -68,16 +90,18 @@ const throughput = (
   name,
   about,
   metrics: [{ name, unit: subscribers === 1 ? "messages/s" : "deliveries/s", peer: "nats" }],
-  launch: (system) => system.launch,
-  measure: (system, running, { publishMs, warmUpMs, windowBytes }) =>
-    measureThroughput(system, running, {
-      subscribers,
-      pattern,
-      cycle: cycleOf(system),
-      windowBytes,
-      warmUpMs,
-      publishMs
-    })
+  kind: "live",
+  entries: (system) =>
+    entry(system, system.launch, (running, { publishMs, warmUpMs, windowBytes }) =>
+      measureThroughput(system, running, {
+        subscribers,
+        pattern,
+        cycle: cycleOf(system),
+        windowBytes,
+        warmUpMs,
+        publishMs
+      })
+    )
 })
 
 export const cases: readonly Case[] = [
@@ -123,16 +147,21 @@ export const cases: readonly Case[] = [
       { name: "round-trip", unit: "us", peer: "relay" },
       { name: "round-trip-p99", unit: "us", peer: "relay" }
     ],
-    launch: (system) => system.launch,
-    measure: (system, running, { roundTrips, roundTripWarmUp }) =>
-      measureRoundTrip(system, running, { topic: ONE, warmUp: roundTripWarmUp, times: roundTrips })
+    kind: "live",
+    entries: (system) =>
+      entry(system, system.launch, (running, { roundTrips, roundTripWarmUp }) =>
+        measureRoundTrip(system, running, { topic: ONE, warmUp: roundTripWarmUp, times: roundTrips })
+      )
   },
   {
     name: "memory",
     about: "resident memory per message of 128 B queued for a subscriber that has stopped reading",
     metrics: [{ name: "memory", unit: "bytes", peer: undefined }],
-    launch: (system) => system.launchQueueing,
-    measure: (system, running, { queued, settleMs, windowBytes }) =>
-      measureMemory(system, running, { topic: ONE, messages: queued, windowBytes, settleMs })
-  }
+    kind: "live",
+    entries: (system) =>
+      entry(system, system.launchQueueing, (running, { queued, settleMs, windowBytes }) =>
+        measureMemory(system, running, { topic: ONE, messages: queued, windowBytes, settleMs })
+      )
+  },
+  ...durableCases
 ]

@@ -3,6 +3,7 @@
  * that reading costs a system call and no allocation.
  */
 import { connect, type Socket } from "node:net"
+import type { Question } from "./durable/DurableSystem.ts"
 import type { Role, System } from "./peers/System.ts"
 
 const READ_BUFFER_BYTES = 256 * 1024
@@ -17,7 +18,7 @@ export interface Connection {
   readonly close: () => void
 }
 
-const open = (port: number): Promise<Connection> =>
+export const open = (port: number): Promise<Connection> =>
   new Promise((resolve, reject) => {
     let closed = false
     const fail = (error: Error) => {
@@ -77,6 +78,17 @@ const exchange = (connection: Connection, send: Buffer, done: (received: Buffer)
     if (done(received)) settle(resolve)
     else connection.socket.write(send)
   })
+
+/** Asks a question, and waits for its answer; fails if the system refuses, or says nothing for ten seconds. */
+export const ask = async (connection: Connection, question: Question, what: string): Promise<number> => {
+  let answer: number | undefined
+  const done = (received: Buffer) => {
+    if (received.length > 0) answer = question.answer(received)
+    return answer !== undefined
+  }
+  await exchange(connection, question.send, done, what)
+  return answer ?? Number.NaN
+}
 
 /** A publisher's connection, accepted by the system. */
 export const openPublisher = (system: System, port: number): Promise<Connection> =>

@@ -5,28 +5,37 @@ import type { System } from "./peers/System.ts"
 
 export interface Options {
   readonly json: boolean
-  readonly repeats: number
+  /** Of everything, as the command line says; undefined if it does not. */
+  readonly repeats: number | undefined
   readonly cases: readonly Case[]
   readonly systems: readonly System[]
   readonly scale: Scale
 }
 
-const REPEATS = 5
+/** Unless told otherwise. */
+export const REPEATS = 3
 
-/** The members that a comma-separated list names, in the order of `all`; all of them without a list. */
+/**
+ * The members that a comma-separated list names, in the order of `all`; all of them without a list. What is nobody's
+ * name may be the beginning of several, up to a dash: `durable` is every `durable-…`.
+ */
 const pick = <A extends { readonly name: string }>(
   what: string,
   all: readonly A[],
   list: string | undefined
 ): readonly A[] => {
   if (list === undefined) return all
-  const wanted = list.split(",").filter((name) => name !== "" && name !== "none")
-  const unknown = wanted.find((name) => !all.some((member) => member.name === name))
-  if (unknown !== undefined) {
-    const names = all.map((member) => member.name).join(", ")
-    throw new Error(`no ${what} is called ${unknown}; there are: ${names}`)
-  }
-  return all.filter((member) => wanted.includes(member.name))
+  const wanted = list
+    .split(",")
+    .filter((name) => name !== "" && name !== "none")
+    .map((name) => {
+      const exact = all.filter((member) => member.name === name)
+      const named = exact.length > 0 ? exact : all.filter((member) => member.name.startsWith(`${name}-`))
+      if (named.length > 0) return named
+      const names = all.map((member) => member.name).join(", ")
+      throw new Error(`no ${what} is called ${name}; there are: ${names}`)
+    })
+  return all.filter((member) => wanted.some((named) => named.includes(member)))
 }
 
 const positive = (flag: string, value: string): number => {
@@ -51,7 +60,12 @@ export const parseOptions = (args: readonly string[], subject: System, peers: re
   const scale = values.quick ? quickScale : fullScale
   return {
     json: values.json,
-    repeats: Math.ceil(positive("repeats", values.repeats ?? String(values.quick ? 1 : REPEATS))),
+    repeats:
+      values.repeats !== undefined
+        ? Math.ceil(positive("repeats", values.repeats))
+        : values.quick
+          ? 1
+          : undefined,
     cases: pick("case", cases, values.only),
     systems: [subject, ...pick("peer", peers, values.peers)],
     scale:

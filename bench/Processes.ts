@@ -9,7 +9,7 @@ import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import type { System } from "./peers/System.ts"
+import type { Launch, System } from "./peers/System.ts"
 
 const READY_WITHIN_MS = 15_000
 
@@ -34,10 +34,17 @@ export const versionOf = (name: string, flag: string): string => {
 
 export interface Running {
   readonly port: number
+  /** Its own directory, where its data is. */
+  readonly dir: string
   /** Resident memory in bytes, or NaN where the machine does not say (it does on Linux). */
   readonly residentBytes: () => number
   /** CPU time used so far by all its threads, in seconds, or NaN. */
   readonly cpuSeconds: () => number
+  /**
+   * Kills it (SIGKILL) and starts it again on the same port and directory; answers the time of starting it
+   * (`performance.now`), without waiting until it is ready.
+   */
+  readonly restart: () => Promise<number>
   readonly stop: () => Promise<void>
 }
 
@@ -79,8 +86,48 @@ const cpuSeconds = (child: ChildProcess): number => {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
+/** A program that was started, and what became of it. */
+class Started {
+  readonly child: ChildProcess
+  readonly ended: Promise<void>
+  #said = ""
+  #failure = ""
+
+  constructor({ args, command, env }: Launch, dir: string) {
+    const child = spawn(command, args, {
+      cwd: dir,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "ignore", "pipe"]
+    })
+    this.child = child
+    child.stderr.on("data", (chunk: Buffer) => {
+      this.#said = (this.#said + chunk.toString()).slice(-2000)
+    })
+    child.once("error", (error) => {
+      this.#failure = error.message
+    })
+    this.ended = new Promise<void>((resolve) => {
+      child.once("exit", () => resolve())
+      child.once("error", () => resolve())
+    })
+  }
+
+  get hasEnded(): boolean {
+    return this.#failure !== "" || this.child.exitCode !== null
+  }
+
+  get complaint(): string {
+    return `${this.#failure} ${this.#said}`.trim()
+  }
+
+  async kill(): Promise<void> {
+    this.child.kill("SIGKILL")
+    await this.ended
+  }
+}
+
 export class Processes {
-  readonly #live = new Map<ChildProcess, string>()
+  readonly #live = new Map<string, Started>()
 
   constructor() {
     process.once("exit", () => this.#killAll())
@@ -90,50 +137,51 @@ export class Processes {
   }
 
   #killAll(): void {
-    for (const [child, dir] of this.#live) {
-      child.kill("SIGKILL")
+    for (const [dir, started] of this.#live) {
+      started.child.kill("SIGKILL")
       rmSync(dir, { recursive: true, force: true })
     }
     this.#live.clear()
+  }
+
+  #spawn(launch: Launch, dir: string): Started {
+    const started = new Started(launch, dir)
+    this.#live.set(dir, started)
+    return started
   }
 
   /** Starts a system; it is ready when its port answers. Fails if it exits or does not answer in 15 s. */
   async start(name: string, launch: System["launch"]): Promise<Running> {
     const port = await freePort()
     const dir = mkdtempSync(join(tmpdir(), "polestar-bench-"))
-    const { args, command, env } = launch(port, dir)
-    const child = spawn(command, args, {
-      cwd: dir,
-      env: { ...process.env, ...env },
-      stdio: ["ignore", "ignore", "pipe"]
-    })
-    this.#live.set(child, dir)
-    let said = ""
-    let failure = ""
-    child.stderr.on("data", (chunk: Buffer) => {
-      said = (said + chunk.toString()).slice(-2000)
-    })
-    child.once("error", (error) => {
-      failure = error.message
-    })
-    const ended = new Promise<void>((resolve) => {
-      child.once("exit", () => resolve())
-      child.once("error", () => resolve())
-    })
+    const how = launch(port, dir)
+    let now = this.#spawn(how, dir)
     const stop = async () => {
-      child.kill("SIGKILL")
-      await ended
+      await now.kill()
       rmSync(dir, { recursive: true, force: true })
-      this.#live.delete(child)
+      this.#live.delete(dir)
+    }
+    const restart = async () => {
+      await now.kill()
+      const at = performance.now()
+      now = this.#spawn(how, dir)
+      return at
     }
     const deadline = performance.now() + READY_WITHIN_MS
     while (!(await answers(port))) {
-      if (failure !== "" || child.exitCode !== null || performance.now() > deadline) {
+      if (now.hasEnded || performance.now() > deadline) {
         await stop()
-        throw new Error(`${name} did not start: ${failure} ${said}`.trim())
+        throw new Error(`${name} did not start: ${now.complaint}`.trim())
       }
       await sleep(20)
     }
-    return { port, residentBytes: () => residentBytes(child), cpuSeconds: () => cpuSeconds(child), stop }
+    return {
+      port,
+      dir,
+      residentBytes: () => residentBytes(now.child),
+      cpuSeconds: () => cpuSeconds(now.child),
+      restart,
+      stop
+    }
   }
 }

@@ -1,7 +1,8 @@
 /** The figures of a run, as a table for people and as lines of JSON. */
 import { cpus, totalmem, type } from "node:os"
 import type { Case, Metric } from "./Cases.ts"
-import type { Options } from "./Options.ts"
+import { describeDisk } from "./durable/Disk.ts"
+import { type Options, REPEATS } from "./Options.ts"
 import type { System } from "./peers/System.ts"
 import { median } from "./Statistics.ts"
 import type { Sample } from "./Throughput.ts"
@@ -32,6 +33,21 @@ const table = (rows: readonly (readonly string[])[]): string => {
     .join("")
 }
 
+/** How each row of the durable cases keeps its data. */
+const durableSettings = (present: readonly System[]): readonly string[] => [
+  `data      ${describeDisk()}`,
+  ...present
+    .flatMap(({ durable }) => durable ?? [])
+    .map(({ name, settings }) => `${name.padEnd(14)} ${settings}`)
+]
+
+const describeRepeats = ({ cases, repeats }: Options, present: readonly System[]): string => {
+  if (repeats !== undefined) return `${repeats} repeats`
+  const fewer = [...cases, ...present].filter((one) => one.repeats !== undefined)
+  const named = fewer.map(({ name, repeats }) => `${name}: ${repeats}`).join(", ")
+  return `${REPEATS} repeats${named === "" ? "" : ` (${named})`}`
+}
+
 /** The machine, the versions and the settings of a run. */
 export const describeRun = (
   options: Options,
@@ -45,7 +61,8 @@ export const describeRun = (
     `generator node ${process.version}, one process, one thread; raw sockets over 127.0.0.1`,
     ...present.map((system) => `${system.name.padEnd(9)} ${system.version()} (${system.settings})`),
     ...leftOut.map(([name, reason]) => `${name.padEnd(9)} left out: ${reason}`),
-    `settings  ${options.repeats} repeats, systems in turn; warm-up ${warmUpMs} ms, publishing ${publishMs} ms, window ${windowBytes / 2 ** 20} MB, ${number(roundTrips)} round trips`,
+    ...(options.cases.some(({ kind }) => kind === "durable") ? durableSettings(present) : []),
+    `settings  ${describeRepeats(options, present)}, systems in turn; warm-up ${warmUpMs} ms, publishing ${publishMs} ms, window ${windowBytes / 2 ** 20} MB, ${number(roundTrips)} round trips`,
     ""
   ].join("\n")
 }

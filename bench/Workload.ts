@@ -2,10 +2,12 @@
 import type { System } from "./peers/System.ts"
 
 export const PAYLOAD_BYTES = 128
-const WRITE_BYTES = 64 * 1024
+export const WRITE_BYTES = 64 * 1024
 const CYCLE_BYTES = 1024 * 1024
 
-export const payload: Buffer = Buffer.from("x".repeat(PAYLOAD_BYTES))
+export const payloadOf = (bytes: number): Buffer => Buffer.from("x".repeat(bytes))
+
+export const payload: Buffer = payloadOf(PAYLOAD_BYTES)
 
 export interface Chunk {
   readonly bytes: Buffer
@@ -60,13 +62,13 @@ export const interleavedCycle = (system: System, topics: readonly string[]): rea
  * to again a cycle later only, when it has long left the socket's queue, which holds a few at most.
  */
 export class Feed {
-  readonly #system: System
+  readonly #wire: Pick<System, "stamp">
   readonly #cycle: readonly Chunk[]
   #next = 0
   #sequence = 1
 
-  constructor(system: System, cycle: readonly Chunk[]) {
-    this.#system = system
+  constructor(wire: Pick<System, "stamp">, cycle: readonly Chunk[]) {
+    this.#wire = wire
     this.#cycle = cycle
   }
 
@@ -74,7 +76,7 @@ export class Feed {
   take(): Chunk {
     const chunk = this.#cycle[this.#next]!
     this.#next = this.#next + 1 === this.#cycle.length ? 0 : this.#next + 1
-    if (this.#system.stamp !== undefined) this.#sequence = this.#system.stamp(chunk.bytes, this.#sequence)
+    if (this.#wire.stamp !== undefined) this.#sequence = this.#wire.stamp(chunk.bytes, this.#sequence)
     return chunk
   }
 }

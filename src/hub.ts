@@ -1,6 +1,6 @@
 /** What a program imports to run or embed a hub: `import { Hub, HubServer, Settings } from "polestar/hub"`. */
 export { Hub } from "./actors/Hub.ts"
-export * as HubMemory from "./actors/HubMemory.ts"
+export * as HubStorage from "./actors/HubStorage.ts"
 export type { TopicInfo } from "./actors/HubView.ts"
 export { HubError } from "./actors/Supervisor.ts"
 export { SettingsError, type SettingsProblem } from "./protocol/SettingsError.ts"

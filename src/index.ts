@@ -6,7 +6,18 @@ export { type CloseReason, CloseReasons, mayReconnect } from "./protocol/CloseRe
 export type { ErrorCode } from "./protocol/ErrorCode.ts"
 export type { Durability, Overflow, Position } from "./protocol/Position.ts"
 export { SettingsError, type SettingsProblem } from "./protocol/SettingsError.ts"
+export type {
+  DeadLetter,
+  DeadLetters,
+  DeadLetterTopic,
+  GroupDetail,
+  GroupInfo,
+  Groups,
+  LaneInfo,
+  ResetTo
+} from "./sdk/Administration.ts"
 export * as Channel from "./sdk/Channel.ts"
+export type { CircuitBreakerOptions } from "./sdk/CircuitGuard.ts"
 export type {
   Client,
   ClientMetrics,
@@ -21,8 +32,19 @@ export {
   decodePublisherSettings,
   type PublisherSettings
 } from "./sdk/ClientSettings.ts"
-export type { CircuitBreakerOptions, ConsumeOptions, Handler } from "./sdk/Consuming.ts"
+export type { ConsumeOptions, Handler, Handlers } from "./sdk/Consuming.ts"
 export type { Delivery, Dropped, Gap, Recovered, SubscriptionEvent, Undecodable } from "./sdk/Delivery.ts"
+export * as Failure from "./sdk/Failure.ts"
+export type { GroupConsumeOptions, GroupHandler, GroupHandlers } from "./sdk/GroupConsuming.ts"
+export type { GroupOptions, GroupStart } from "./sdk/GroupOptions.ts"
+export type {
+  Delivered,
+  GroupDelivery,
+  GroupEvent,
+  GroupSubscription,
+  JoinOptions,
+  UndecodableDelivery
+} from "./sdk/GroupSubscription.ts"
 export * as PayloadCodec from "./sdk/PayloadCodec.ts"
 export type { PolestarMetrics, PolestarOptions, TopicInfo } from "./sdk/Polestar.ts"
 export type { EmbeddedOptions } from "./sdk/PolestarEmbedded.ts"

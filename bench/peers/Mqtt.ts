@@ -72,6 +72,7 @@ const packet = (kind: number, ...parts: readonly Buffer[]): Buffer => {
 const topicName = (dotted: string): string => dotted.replaceAll(".", "/").replace(/>$/, "#")
 
 const wire = {
+  repeats: 1,
   encodeConnect: (role: string, index: number) =>
     packet(0x10, text("MQTT"), Buffer.from([4, 2, 0, 0]), text(`${role}${index}`)),
   connected: (received: Buffer) => received.length >= 4 && received[0] === CONNACK && received[3] === 0,

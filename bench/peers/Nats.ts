@@ -1,5 +1,6 @@
-/** nats-server (core, no JetStream), with its defaults. */
+/** nats-server with its defaults: core, and JetStream as its durable side. */
 import { findProgram, versionOf } from "../Processes.ts"
+import { jetStream } from "./JetStream.ts"
 import { type Counter, repeated, type System } from "./System.ts"
 
 const CR = 13
@@ -70,5 +71,6 @@ export const nats: System = {
       count
     ),
   makeCounter,
-  launchQueueing: undefined
+  launchQueueing: undefined,
+  durable: [jetStream]
 }

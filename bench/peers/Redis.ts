@@ -1,5 +1,6 @@
-/** redis-server's PUBLISH and (P)SUBSCRIBE, without persistence. */
+/** redis-server's PUBLISH and (P)SUBSCRIBE, without persistence; its streams, which are persistent, are in RedisStreams.ts. */
 import { findProgram, versionOf } from "../Processes.ts"
+import { command, redisStreams } from "./RedisStreams.ts"
 import { type Counter, type Launch, repeated, type System } from "./System.ts"
 
 const LF = 10
@@ -44,15 +45,6 @@ const makeCounter = (): Counter => {
   }
 }
 
-const command = (...words: ReadonlyArray<string | Buffer>): Buffer =>
-  Buffer.concat([
-    Buffer.from(`*${words.length}\r\n`),
-    ...words.flatMap((word) => {
-      const bytes = Buffer.from(word)
-      return [Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from("\r\n")]
-    })
-  ])
-
 const launch = (port: number, dir: string): Launch => ({
   command: findProgram("redis-server") ?? "redis-server",
   args: [
@@ -77,5 +69,6 @@ export const redis: System = {
   subscribed: (received) => received.includes("\r\n:1\r\n"),
   encodePublish: (topic, payload, count) => repeated(command("PUBLISH", topic, payload), count),
   makeCounter,
-  launchQueueing: launch
+  launchQueueing: launch,
+  durable: redisStreams
 }

@@ -3,6 +3,8 @@
  * All else (sockets, flow control, clocks, figures) is the same code for every system.
  */
 
+import type { DurableSystem } from "../durable/DurableSystem.ts"
+
 /** Topics and patterns are given in dotted form (`bench.t1`, `bench.>`); a system translates them. */
 export type Role = "publisher" | "subscriber"
 
@@ -41,8 +43,12 @@ export interface System {
    */
   readonly stamp?: (frames: Buffer, first: number) => number
   readonly makeCounter: () => Counter
+  /** How many repeats are enough of a system that is far off, unless the command line says. */
+  readonly repeats?: number
   /** How to start it so that it queues a million messages for a subscriber that does not read; undefined if it cannot. */
   readonly launchQueueing: ((port: number, dir: string) => Launch) | undefined
+  /** How it is measured as a system that keeps messages on disk: a row for each. */
+  readonly durable?: readonly DurableSystem[]
 }
 
 /** `count` times the same command, for wires whose unit is one message. */

@@ -8,9 +8,9 @@ import { type Frame, type FrameOf, magic } from "../protocol/Frame.ts"
 import { Features, protocolVersion, unlimitedCredit } from "../protocol/Op.ts"
 import { checkPattern, isLiteral, matches } from "../protocol/Pattern.ts"
 import type { Position } from "../protocol/Position.ts"
-import { isReserved } from "../protocol/TopicName.ts"
+import { isForSubscribers } from "../protocol/TopicName.ts"
 import type { Connection } from "./Connection.ts"
-import { isForClients } from "./Registry.ts"
+import { GroupFrames } from "./groups/GroupFrames.ts"
 import { begin } from "./Replay.ts"
 import { Session } from "./Session.ts"
 
@@ -28,7 +28,9 @@ const messages: Partial<Record<ErrorCode, string>> = {
   "limit-reached": "a limit of this hub was reached",
   "message-too-large": "a payload is larger than this hub takes",
   "malformed-batch": "the records of the batch are not what its header says",
-  unsupported: "this hub does not hold messages until a time yet",
+  "storage-full": "the hub's disk, or its share of it, is full",
+  "unknown-group": "no group of this name exists, or this session has not joined it",
+  "group-mismatch": "the group was made with another pattern or order",
   "shutting-down": "the hub is shutting down"
 }
 
@@ -36,10 +38,12 @@ export const errorMessage = (code: ErrorCode): string => messages[code] ?? code
 
 export class ClientFrames {
   private readonly connection: Connection
+  private readonly groupFrames: GroupFrames
   private hasCredit = false
 
   constructor(connection: Connection) {
     this.connection = connection
+    this.groupFrames = new GroupFrames(this, connection)
   }
 
   /** Answers why the connection must end, if it must. */
@@ -55,10 +59,14 @@ export class ClientFrames {
       case "Unsubscribe":
         return this.unsubscribe(frame)
       case "Credit":
-        this.sessionOf(frame.session)
-          ?.subscriptions.get(frame.subscription)
-          ?.addCredit(frame.messages, frame.bytes)
+        this.sessionOf(frame.session)?.receiver(frame.subscription)?.addCredit(frame.messages, frame.bytes)
         return undefined
+      case "Join":
+        return this.groupFrames.join(frame)
+      case "Ack":
+        return this.groupFrames.acknowledge(frame)
+      case "Refuse":
+        return this.groupFrames.refuse(frame)
       case "Request":
         this.connection.request(frame)
         return undefined
@@ -84,8 +92,16 @@ export class ClientFrames {
     })
   }
 
-  private sessionOf(number: number): Session | undefined {
+  sessionOf(number: number): Session | undefined {
     return this.connection.sessions.get(number)
+  }
+
+  /** What a new subscription may be sent. */
+  creditOf(frame: { readonly creditMessages: number; readonly creditBytes: number }) {
+    return {
+      creditMessages: this.hasCredit ? frame.creditMessages : unlimitedCredit,
+      creditBytes: this.hasCredit ? frame.creditBytes : unlimitedCredit
+    }
   }
 
   private hello(frame: FrameOf<"Hello">): CloseReason | undefined {
@@ -141,10 +157,9 @@ export class ClientFrames {
   private refusal(session: Session, frame: FrameOf<"Subscribe">): readonly [ErrorCode, string?] | undefined {
     const error = checkPattern(frame.pattern)
     if (error !== undefined) return ["invalid-pattern", error.message]
-    if (isReserved(frame.pattern) && !isForClients(frame.pattern)) return ["reserved-topic"]
-    if (session.subscriptions.has(frame.subscription)) return ["subscription-exists"]
-    const { maxSubscriptionsPerSession } = session.hub.settings
-    if (session.subscriptions.size >= maxSubscriptionsPerSession) return ["limit-reached"]
+    if (!isForSubscribers(frame.pattern)) return ["reserved-topic"]
+    const taken = mayNotAdd(session, frame.subscription)
+    if (taken !== undefined) return [taken]
     if (frame.start._tag === "Position" && !isLiteral(frame.pattern)) {
       return ["bad-request", "a position is of one topic; the pattern has wildcards"]
     }
@@ -166,8 +181,7 @@ export class ClientFrames {
       pattern: frame.pattern,
       overflow: frame.overflow,
       echo: frame.echo,
-      creditMessages: this.hasCredit ? frame.creditMessages : unlimitedCredit,
-      creditBytes: this.hasCredit ? frame.creditBytes : unlimitedCredit,
+      ...this.creditOf(frame),
       maxMessages: clientQueueSize,
       maxBytes: clientQueueBytes
     })
@@ -186,9 +200,18 @@ export class ClientFrames {
   private unsubscribe(frame: FrameOf<"Unsubscribe">): undefined {
     const session = this.sessionOf(frame.session)
     if (session === undefined) return void this.fail(frame, "unknown-session")
-    if (!session.unsubscribe(frame.subscription)) return void this.fail(frame, "unknown-subscription")
+    if (!session.unsubscribe(frame.subscription) && !session.leave(frame.subscription))
+      return void this.fail(frame, "unknown-subscription")
     this.connection.writer.control({ _tag: "Unsubscribed", session: frame.session, request: frame.request })
   }
+}
+
+/** Why a session may not have one more subscription of this number. */
+export const mayNotAdd = (session: Session, id: number): ErrorCode | undefined => {
+  if (session.receiver(id) !== undefined) return "subscription-exists"
+  const { maxSubscriptionsPerSession } = session.hub.settings
+  const isFull = session.subscriptions.size + session.members.size >= maxSubscriptionsPerSession
+  return isFull ? "limit-reached" : undefined
 }
 
 /** The positions that a client gives, of topics that it may have them of. */

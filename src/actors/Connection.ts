@@ -17,6 +17,7 @@ import { FrameReader } from "../protocol/FrameReader.ts"
 import { Op } from "../protocol/Op.ts"
 import { ClientFrames, errorMessage } from "./ClientFrames.ts"
 import { ConnectionWriter } from "./ConnectionWriter.ts"
+import type { Groups } from "./groups/Groups.ts"
 import { PublishGatherer } from "./PublishGatherer.ts"
 import type { Registry } from "./Registry.ts"
 import type { Session } from "./Session.ts"
@@ -35,6 +36,7 @@ const maxRequests = 64
 
 export interface ConnectionOptions {
   readonly registry: Registry
+  readonly groups: Groups
   readonly hubId: string
   /** The longest frame that a client may send, and the largest payload in it, in bytes. */
   readonly maxFrame: number

@@ -8,10 +8,9 @@ import type { Frame } from "../protocol/Frame.ts"
 import type { Flushable } from "./ActorSystem.ts"
 import type { EndSpan } from "./BatchTracer.ts"
 import { Outbox } from "./Outbox.ts"
-import type { Outlet } from "./Outlet.ts"
+import type { Outlet, Receiver } from "./Outlet.ts"
 import type { Registry } from "./Registry.ts"
 import type { Session } from "./Session.ts"
-import type { Subscription } from "./Subscription.ts"
 
 /** Bytes that wait in the socket before deliveries stay in the mailboxes. */
 const highWater = 1_048_576
@@ -28,7 +27,7 @@ export class ConnectionWriter implements Outlet, Flushable {
   private isPressed = false
   private isDirty = false
   private isClosed = false
-  private toPump = new Set<Subscription>()
+  private toPump = new Set<Receiver>()
   private controlBytes = 0
   private sent = 0
   private oldest = Number.POSITIVE_INFINITY
@@ -63,7 +62,7 @@ export class ConnectionWriter implements Outlet, Flushable {
     return this.sent - this.duplex.pending()
   }
 
-  deliver(session: Session, subscription: Subscription, batch: Batch): void {
+  deliver(session: Session, receiver: Receiver, batch: Batch, attempt = 0): void {
     if (this.isClosed) return
     const counters = this.registry.counters
     counters.messagesDelivered += batch.count
@@ -73,7 +72,7 @@ export class ConnectionWriter implements Outlet, Flushable {
       this.spans ??= []
       this.spans.push(end)
     }
-    this.outbox.deliver(session.number, subscription.id, batch)
+    this.outbox.deliver(session.number, receiver.id, batch, attempt)
     // A replay's age is not how long the hub took.
     if (batch.receivedAt >= 0) {
       this.unflushed += batch.count
@@ -91,8 +90,8 @@ export class ConnectionWriter implements Outlet, Flushable {
     this.mark()
   }
 
-  pumpLater(subscription: Subscription): void {
-    this.toPump.add(subscription)
+  pumpLater(receiver: Receiver): void {
+    this.toPump.add(receiver)
     if (!this.isPressed) this.mark()
   }
 
@@ -135,13 +134,13 @@ export class ConnectionWriter implements Outlet, Flushable {
     this.registry.system.markDirty(this)
   }
 
-  /** Every subscription in turn; the one that the socket stopped goes last the next time. */
+  /** Every receiver in turn; the one that the socket stopped goes last the next time. */
   private pump(): void {
     if (this.toPump.size === 0 || this.isPressed) return
-    const subscriptions = this.toPump
+    const receivers = this.toPump
     this.toPump = new Set()
-    for (const subscription of subscriptions) {
-      if (this.isPressed || subscription.pump()) this.toPump.add(subscription)
+    for (const receiver of receivers) {
+      if (this.isPressed || receiver.pump()) this.toPump.add(receiver)
     }
   }
 

@@ -11,10 +11,14 @@ import { Counters } from "../services/Counters.ts"
 import { type HubMetrics, metricsOf, registerMetrics } from "../services/HubMetrics.ts"
 import { MessageLog } from "../services/MessageLog.ts"
 import { Settings } from "../services/Settings.ts"
+import { StateStore, type StateStoreError } from "../services/StateStore.ts"
 import { makeActorSystem } from "./ActorSystem.ts"
 import { makeBatchTracer } from "./BatchTracer.ts"
 import { errorMessage } from "./ClientFrames.ts"
 import type { Connection, ConnectionOptions } from "./Connection.ts"
+import { Delays } from "./Delays.ts"
+import { DeadLetters } from "./groups/DeadLetters.ts"
+import { Groups } from "./groups/Groups.ts"
 import { answerRequest } from "./HubRequests.ts"
 import { gaugesOf, Rates, type TopicInfo, topicsOf } from "./HubView.ts"
 import { Registry } from "./Registry.ts"
@@ -50,7 +54,8 @@ export class Hub extends Context.Service<
     readonly drain: Effect.Effect<void>
   }
 >()("polestar/actors/Hub") {
-  static readonly layer: Layer.Layer<Hub, never, Settings | MessageLog> = Layer.effect(
+  /** Fails if the groups that were there before cannot be read. */
+  static readonly layer: Layer.Layer<Hub, StateStoreError, Settings | MessageLog | StateStore> = Layer.effect(
     Hub,
     Effect.suspend(() => make)
   )
@@ -59,6 +64,7 @@ export class Hub extends Context.Service<
 const make = Effect.gen(function* () {
   const settings = yield* Settings
   const messageLog = yield* MessageLog
+  const store = yield* StateStore
   const context = yield* Effect.context<never>()
   // The actors' own scope, made before the drain is registered, so that it closes after the drain that needs them.
   const actors = yield* Scope.fork(yield* Effect.scope)
@@ -77,16 +83,42 @@ const make = Effect.gen(function* () {
     failed: (topic, batch, cause) => {
       batch.publisher?.reject(batch, "topic-failed", errorMessage("topic-failed"))
       return supervisor.restart(`topic ${topic.name}`, Cause.squash(cause))
-    }
+    },
+    refused: (topic, batch, error) => {
+      const code = error.reason === "full" ? "storage-full" : "topic-failed"
+      batch.publisher?.reject(batch, code, errorMessage(code))
+      if (error.reason !== "full") return supervisor.restart(`topic ${topic.name}`, error)
+      // No failure of the topic's: it takes messages again when there is room.
+      counters.storageFull += batch.count
+      return undefined
+    },
+    held: () => delays.check(),
+    topicMade: (topic) => groups.topicMade(topic)
   })
-  const metrics = Effect.sync(() => metricsOf(counters, gaugesOf(registry, connections, messageLog, rates)))
+  const delays = new Delays(registry, messageLog)
+  const groups = new Groups(registry, store, id)
+  const deadLetters = new DeadLetters(registry, store, groups)
+  yield* groups.load()
+  yield* deadLetters.load
+  delays.check()
+  const metrics = Effect.sync(() =>
+    metricsOf(counters, gaugesOf(registry, connections, messageLog, groups, rates))
+  )
   const topics = (pattern: string) => Effect.sync(() => topicsOf(registry, pattern))
   const options: ConnectionOptions = {
     registry,
+    groups,
     hubId: id,
     maxMessage: settings.maxMessageSize,
     maxFrame: settings.maxMessageSize + frameOverhead,
-    answer: answerRequest({ metrics, topics, maxAnswer: settings.maxMessageSize + frameOverhead / 2 })
+    answer: answerRequest({
+      metrics,
+      topics,
+      registry,
+      groups,
+      deadLetters,
+      maxAnswer: settings.maxMessageSize + frameOverhead / 2
+    })
   }
 
   let draining = false
@@ -105,11 +137,11 @@ const make = Effect.gen(function* () {
     return Effect.ensuring(serving, left)
   }
 
-  const drain = drainOf(registry, connections, () => {
+  const drain = drainOf(registry, groups, connections, () => {
     draining = true
   })
   // Before the drain, so that it ends after it and what the drain counts is still seen.
-  yield* registerMetrics(counters, () => gaugesOf(registry, connections, messageLog, rates))
+  yield* registerMetrics(counters, () => gaugesOf(registry, connections, messageLog, groups, rates))
   yield* Effect.addFinalizer(() => drain)
   yield* Effect.forkScoped(Effect.repeat(registry.sweep, Schedule.spaced(sweepInterval)))
   const tick = Effect.sync(() => rates.tick(counters))
@@ -154,6 +186,7 @@ const make = Effect.gen(function* () {
 /** Ends a hub in order: nothing new, then empty mailboxes, then goodbye. */
 const drainOf = (
   registry: Registry,
+  groups: Groups,
   connections: ReadonlySet<Connection>,
   begin: () => void
 ): Effect.Effect<void> => {
@@ -161,9 +194,9 @@ const drainOf = (
     const isBusy = () => {
       let busy = false
       registry.topics.forEach((topic) => {
-        busy ||= !topic.isIdle
+        busy ||= !topic.isSettled
       })
-      return busy || [...connections].some((connection) => connection.isWaiting)
+      return busy || !groups.isSaved || [...connections].some((connection) => connection.isWaiting)
     }
     // Mailboxes empty as their clients read and grant credit, and what waited for them comes after.
     yield* Effect.repeat(Effect.void, { schedule: Schedule.spaced("10 millis"), while: isBusy })

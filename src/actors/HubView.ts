@@ -1,8 +1,9 @@
 /** What the hub shows of itself: its topics, and the gauges beside its counters. */
 import type { Counters } from "../services/Counters.ts"
 import type { HubGauges } from "../services/HubMetrics.ts"
-import type { MessageLog } from "../services/MessageLog.ts"
+import type { MessageLog, TopicPlace } from "../services/MessageLog.ts"
 import type { Connection } from "./Connection.ts"
+import type { Groups } from "./groups/Groups.ts"
 import type { Registry } from "./Registry.ts"
 import type { Topic } from "./Topic.ts"
 
@@ -40,10 +41,29 @@ const infoOf = (topic: Topic): TopicInfo => ({
   lastPublished: topic.lastPublished
 })
 
+/** Of a topic that is only on disk now. */
+const storedInfoOf = (name: string, place: TopicPlace): TopicInfo => ({
+  name,
+  subscribers: 0,
+  messages: place.messages,
+  bytes: place.bytes,
+  epoch: place.epoch,
+  firstOffset: place.firstOffset,
+  nextOffset: place.nextOffset,
+  published: 0,
+  delivered: 0,
+  dropped: 0,
+  queued: 0,
+  lastPublished: 0
+})
+
 export const topicsOf = (registry: Registry, pattern: string): ReadonlyArray<TopicInfo> => {
   const topics: Array<TopicInfo> = []
   registry.forEachTopic(pattern, (topic) => {
     topics.push(infoOf(topic))
+  })
+  registry.forEachStored(pattern, (name, place) => {
+    topics.push(storedInfoOf(name, place))
   })
   return topics.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
@@ -69,6 +89,7 @@ export const gaugesOf = (
   registry: Registry,
   connections: ReadonlySet<Connection>,
   messageLog: MessageLog["Service"],
+  groups: Groups,
   rates: Rates
 ): HubGauges => {
   const { queueBytes, queueSize } = registry.settings
@@ -92,11 +113,14 @@ export const gaugesOf = (
       }
     }
   }
+  const allGroups = groups.all()
   return {
     topics: registry.topics.size,
     connections: connections.size,
     sessions,
     subscriptions: registry.subscriptions.size,
+    groups: allGroups.length,
+    groupInFlight: allGroups.reduce((sum, { inFlight }) => sum + inFlight, 0),
     queueDepth: queued,
     queueCapacity: fullest,
     clientQueueDepth: waiting,

@@ -20,17 +20,17 @@ export class Outbox {
   private chunks: Array<Uint8Array> = []
   private readonly writer = new ByteWriter(256)
 
-  deliver(session: number, subscription: number, batch: Batch): void {
+  deliver(session: number, subscription: number, batch: Batch, attempt: number): void {
     const size = batch.end - batch.start
     this.bytes += deliverHeaderBytes + size
     if (size <= smallBody) {
       const at = this.reserve(deliverHeaderBytes + size)
-      writeDeliverHeader(this.stage, at, session, subscription, batch)
+      writeDeliverHeader(this.stage, at, session, subscription, batch, attempt)
       copyBytes(batch.bytes, batch.start, batch.end, this.stage, at + deliverHeaderBytes)
       return
     }
     const at = this.reserve(deliverHeaderBytes)
-    writeDeliverHeader(this.stage, at, session, subscription, batch)
+    writeDeliverHeader(this.stage, at, session, subscription, batch, attempt)
     this.seal()
     this.chunks.push(batch.bytes.subarray(batch.start, batch.end))
   }

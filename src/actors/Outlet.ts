@@ -2,13 +2,21 @@
 import type { Batch } from "../protocol/Batch.ts"
 import type { Frame } from "../protocol/Frame.ts"
 import type { Session } from "./Session.ts"
-import type { Subscription } from "./Subscription.ts"
+
+/** What a connection delivers for: a live subscription, or a member of a group. */
+export interface Receiver {
+  /** The client's number for it in its session. */
+  readonly id: number
+  /** Writes what waits, as far as it may. Answers whether the connection is full, so that it must be called again. */
+  readonly pump: () => boolean
+}
 
 export interface Outlet {
   /** Whether deliveries may be written; control frames always may. */
   readonly isWritable: boolean
-  readonly deliver: (session: Session, subscription: Subscription, batch: Batch) => void
+  /** `attempt` is which delivery of these messages to a group this is; absent for a live subscription. */
+  readonly deliver: (session: Session, receiver: Receiver, batch: Batch, attempt?: number) => void
   readonly control: (frame: Frame) => void
-  /** Has the subscription pumped when the outlet can be written to again, or at the end of the turn. */
-  readonly pumpLater: (subscription: Subscription) => void
+  /** Has the receiver pumped when the outlet can be written to again, or at the end of the turn. */
+  readonly pumpLater: (receiver: Receiver) => void
 }

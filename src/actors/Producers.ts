@@ -56,16 +56,16 @@ export class Producers {
     return this.known.size === 0
   }
 
-  /** The batch was stored. */
-  remember(batch: Batch): void {
-    const producer = batch.publisher?.producer
+  /** The batch of this producer was stored. */
+  remember(batch: Batch, producer = batch.publisher?.producer): void {
     if (producer === undefined) return
-    const known = this.known.get(producer) ?? this.newcomer(batch)
+    const known = this.known.get(producer) ?? this.newcomer(batch, producer)
     // Made anew in the map, so that the one that was quiet longest stands first.
     this.known.delete(producer)
     this.known.set(producer, known)
     if (!isUpTo(batch.lastSequence, known.sequence)) known.sequence = batch.lastSequence
-    known.offset = batch.offset + batch.count - 1
+    // What is held until its time has no place yet.
+    if (batch.epoch > 0) known.offset = batch.offset + batch.count - 1
     known.at = batch.timestamp
     if (!batch.resent) return
     const refused = known.refused?.flatMap((each) => without(each, batch.firstSequence))
@@ -75,7 +75,9 @@ export class Producers {
 
   /** The batch was not stored, though later ones of its publisher may be. */
   refuse(batch: Batch): void {
-    const known = this.of(batch) ?? this.newcomer(batch)
+    const producer = batch.publisher?.producer
+    if (producer === undefined) return
+    const known = this.known.get(producer) ?? this.newcomer(batch, producer)
     const refused = { first: batch.firstSequence, last: batch.lastSequence }
     known.refused = [...(known.refused ?? []), refused].slice(-maxRefused)
   }
@@ -116,7 +118,7 @@ export class Producers {
   }
 
   /** A publisher of which nothing is stored yet. */
-  private newcomer(batch: Batch): Produced {
+  private newcomer(batch: Batch, producer: string): Produced {
     const produced: Produced = {
       sequence: (batch.firstSequence - 1) >>> 0,
       offset: 0,
@@ -124,8 +126,6 @@ export class Producers {
       refused: undefined,
       resumedBy: 0
     }
-    const producer = batch.publisher?.producer
-    if (producer === undefined) return produced
     if (this.known.size >= maxProducers) {
       const quietest = this.known.keys().next()
       if (quietest.done !== true) this.known.delete(quietest.value)

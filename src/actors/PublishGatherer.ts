@@ -42,7 +42,6 @@ export class PublishGatherer {
     const header = this.header
     const records = checkRecords(bytes, header.records, end, header.count, this.maxMessage)
     if (records < 0) return records === -1 ? "malformed-batch" : "message-too-large"
-    if (header.deliverAt > 0) return "unsupported"
     const topic = this.topicOf(bytes)
     if (typeof topic === "string") return topic
     const batch = topic.gathering
@@ -88,6 +87,8 @@ export class PublishGatherer {
       batch.priority === header.priority &&
       header.ttl === 0 &&
       batch.expires === 0 &&
+      header.deliverAt === 0 &&
+      batch.holdUntil === 0 &&
       !batch.resent &&
       (header.flags & PublishFlags.resent) === 0 &&
       batch.wantsReceipt === ((header.flags & PublishFlags.receipt) !== 0) &&
@@ -108,6 +109,8 @@ export class PublishGatherer {
     const header = this.header
     const batch = new Batch(topic, bytes, start, end, header.count, header.priority, session.id)
     batch.publisher = session
+    batch.incarnation = session.incarnation
+    batch.holdUntil = header.deliverAt
     batch.firstSequence = header.sequence
     batch.lastSequence = header.sequence
     batch.expires = header.ttl

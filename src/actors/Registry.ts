@@ -2,16 +2,16 @@
  * The topics of a hub and who subscribes to them. Patterns are matched when a topic is made and when a
  * subscription is, never when a message is published.
  */
-import { type Cause, Effect } from "effect"
+import { type Cause, Effect, Schedule } from "effect"
 import type { Batch } from "../protocol/Batch.ts"
 import { encodeText } from "../protocol/Bytes.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
-import { isLiteral } from "../protocol/Pattern.ts"
+import { isLiteral, matches } from "../protocol/Pattern.ts"
 import { PatternTrie } from "../protocol/PatternTrie.ts"
-import { decodeTopicName, isReserved } from "../protocol/TopicName.ts"
+import { decodeTopicName, isForPublishers, isReserved } from "../protocol/TopicName.ts"
 import { TopicTrie } from "../protocol/TopicTrie.ts"
 import type { Counters } from "../services/Counters.ts"
-import type { MessageLog, MessageLogError } from "../services/MessageLog.ts"
+import type { MessageLog, MessageLogError, TopicLog, TopicPlace } from "../services/MessageLog.ts"
 import type { Settings } from "../services/Settings.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import type { BatchTracer } from "./BatchTracer.ts"
@@ -25,7 +25,12 @@ export interface RegistryOptions {
   readonly settings: Settings["Service"]
   readonly messageLog: MessageLog["Service"]
   readonly tracer: BatchTracer | undefined
-  readonly failed: (topic: Topic, batch: Batch, cause: Cause.Cause<MessageLogError>) => Effect.Effect<void>
+  readonly failed: (topic: Topic, batch: Batch, cause: Cause.Cause<unknown>) => Effect.Effect<void>
+  readonly refused: (topic: Topic, batch: Batch, error: MessageLogError) => Effect.Effect<void> | undefined
+  /** Told that something is held until its time. */
+  readonly held: () => void
+  /** Told of a topic that was made, before anything is published to it. */
+  readonly topicMade: (topic: Topic) => void
 }
 
 /** Places of the index that are looked at before others run. */
@@ -34,10 +39,8 @@ const sweepSlice = 16_384
 /** Closed sessions that are remembered. */
 const maxClosedSessions = 65_536
 
-/** `$channel.<uuid>`: the reserved topics that clients may use. */
-const channel = /^\$channel\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-
-export const isForClients = (topic: string): boolean => !isReserved(topic) || channel.test(topic)
+/** Waits between tries to open a log. */
+const openingBackoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
 export class Registry {
   readonly system: ActorSystem
@@ -64,10 +67,10 @@ export class Registry {
   /** The topic that a client names in a frame, made if need be and allowed; else why not. */
   topicOfBytes(bytes: Uint8Array, start: number, end: number): Topic | ErrorCode {
     const known = this.index.find(bytes, start, end)
-    if (known !== undefined) return known
+    if (known !== undefined) return known.isForPublishers ? known : "reserved-topic"
     const name = decodeTopicName(bytes, start, end)
     if (typeof name !== "string") return "invalid-topic"
-    if (!isForClients(name)) return "reserved-topic"
+    if (!isForPublishers(name)) return "reserved-topic"
     return this.make(name, false)
   }
 
@@ -83,7 +86,9 @@ export class Registry {
 
   private make(name: string, asked: boolean): Topic | ErrorCode {
     const { autoCreateTopics, deduplicationWindow, maxTopics, queueBytes, queueSize } = this.settings
-    if (!autoCreateTopics && !asked && !isReserved(name)) return "topic-not-found"
+    const { messageLog } = this.options
+    const mayMake = autoCreateTopics || asked || isReserved(name) || messageLog.describe(name) !== undefined
+    if (!mayMake) return "topic-not-found"
     if (this.topics.size >= maxTopics) return "limit-reached"
     const topic = new Topic(name, encodeText(name), {
       system: this.system,
@@ -92,18 +97,57 @@ export class Registry {
       queueSize,
       queueBytes,
       deduplicationWindow,
-      failed: this.options.failed
+      failed: this.options.failed,
+      refused: this.options.refused,
+      held: this.options.held
     })
-    const log = this.options.messageLog.open(name)
-    topic.open(Effect.isEffect(log) ? Effect.orDie(log) : log)
+    const log = messageLog.open(name, topic)
+    topic.open(Effect.isEffect(log) ? untilOpened(name, log) : log)
     this.topics.set(name, topic)
     this.index.add(topic)
     this.counters.topicsCreated++
     this.subscriptions.forEachMatch(name, (subscription) => {
       topic.attach(subscription)
     })
+    this.options.topicMade(topic)
     return topic
   }
+
+  /** Where a topic is, open or not; `undefined` if there is none. */
+  placeOf(name: string): TopicPlace | undefined {
+    return this.topics.get(name)?.log ?? this.options.messageLog.describe(name)
+  }
+
+  /** Makes the topics that the pattern matches and that only the log knows of. */
+  wake(pattern: string): void {
+    this.forEachStored(pattern, (name) => this.make(name, true))
+  }
+
+  /** The topics that the pattern matches and that only the log knows of. */
+  forEachStored(pattern: string, f: (name: string, place: TopicPlace) => void): void {
+    const { messageLog } = this.options
+    const each = (name: string) => {
+      const place = this.topics.get(name) === undefined ? messageLog.describe(name) : undefined
+      if (place !== undefined) f(name, place)
+    }
+    if (isLiteral(pattern)) each(pattern)
+    else for (const name of messageLog.names()) if (matches(pattern, name)) each(name)
+  }
+
+  /** Forgets a topic and all its messages. What is published to it from then on begins anew. */
+  readonly removeTopic = Effect.fn("Registry.removeTopic")(
+    { self: this },
+    function* (this: Registry, name: string): Effect.fn.Return<boolean, MessageLogError> {
+      this.wake(name)
+      const topic = this.topics.get(name)
+      if (topic === undefined) return false
+      yield* topic.whenIdle
+      yield* topic.log.remove
+      this.index.removeAll(new Set([topic]))
+      this.topics.delete(name)
+      return true
+    }
+  )
 
   /** Makes the subscription known; which topics it is attached to is up to the caller. */
   addSubscription(subscription: Subscription): void {
@@ -156,3 +200,11 @@ export class Registry {
     this.counters.topicsPassivated += idle.size
   })
 }
+
+/** Tries until the log opens; what is published meanwhile waits. */
+const untilOpened = (name: string, log: Effect.Effect<TopicLog, MessageLogError>): Effect.Effect<TopicLog> =>
+  log.pipe(
+    Effect.tapError((error) => Effect.logError(`the log of ${name} could not be opened`, error)),
+    Effect.retry(openingBackoff),
+    Effect.orDie
+  )

@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import type { Position, Start } from "../protocol/Position.ts"
-import type { MessageLogError, TopicLog } from "../services/MessageLog.ts"
+import { Lost, type MessageLogError, type TopicLog } from "../services/MessageLog.ts"
 import type { Subscription } from "./Subscription.ts"
 import type { Topic } from "./Topic.ts"
 
@@ -32,6 +32,8 @@ const beginning = (
       const offset = Math.max(log.firstOffset, log.nextOffset - start.count)
       return Effect.succeed({ epoch: log.epoch, offset })
     }
+    case "First":
+      return Effect.succeed({ epoch: log.epoch, offset: log.firstOffset })
     case "Time":
       return since(log, start.time)
     case "Position":
@@ -89,7 +91,12 @@ const catchUp = Effect.fnUntraced(function* (
     // A log that has lost what it says it has must not keep this fiber busy for ever.
     if (batches.length === 0 && offset < log.nextOffset) gap(log.nextOffset)
     for (const batch of batches) {
-      if (batch.offset > offset) gap(batch.offset)
+      if (batch instanceof Lost) {
+        offset = batch.offset
+        gap(batch.offset + batch.count)
+        continue
+      }
+      // What is between was compacted away, and is no loss.
       offset = batch.offset + batch.count
       if (!subscription.isFor(batch)) continue
       yield* subscription.deliverWhenRoom(batch)
@@ -106,6 +113,7 @@ const topicsOf = (
 ): ReadonlyArray<Topic> => {
   const hub = subscription.session.hub
   const topics = new Set<Topic>()
+  hub.wake(subscription.pattern)
   hub.forEachTopic(subscription.pattern, (topic) => topics.add(topic))
   for (const name of resumed.keys()) {
     const topic = hub.topicNamed(name)

@@ -7,9 +7,13 @@ import type { Batch, Publisher } from "../protocol/Batch.ts"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import type { Durability } from "../protocol/Position.ts"
+import type { Member } from "./groups/Member.ts"
 import type { Outlet } from "./Outlet.ts"
 import type { Registry } from "./Registry.ts"
 import { Subscription, type SubscriptionOptions } from "./Subscription.ts"
+
+/** Reasons that cannot be the fault of a message that the client had. */
+const innocent: ReadonlySet<CloseReason> = new Set(["normal", "shutting-down", "hub-failed", "unauthorized"])
 
 export class Session implements Publisher {
   /** The client's number for it on its connection. */
@@ -18,6 +22,7 @@ export class Session implements Publisher {
   readonly id: string
   /** Tells one life of the client from another that uses the same uuid. */
   readonly producer: string
+  readonly incarnation: number
   readonly name: string
   /** Rises from session to session of the hub. */
   readonly ordinal: number
@@ -25,6 +30,8 @@ export class Session implements Publisher {
   readonly hub: Registry
   readonly scope: Scope.Closeable
   readonly subscriptions = new Map<number, Subscription>()
+  /** Its memberships of groups, by the number of the subscription. */
+  readonly members = new Map<number, Member>()
   closed = false
   private readonly onClosed: (session: Session, reason: CloseReason, subscription: number) => void
 
@@ -43,6 +50,7 @@ export class Session implements Publisher {
     this.outlet = outlet
     this.number = options.number
     this.id = options.id
+    this.incarnation = options.incarnation
     this.producer = `${options.id}/${options.incarnation}`
     this.name = options.name
     this.ordinal = ++hub.lastOrdinal
@@ -93,6 +101,32 @@ export class Session implements Publisher {
     return true
   }
 
+  /** Takes a subscription or a membership by its number. */
+  receiver(id: number): Subscription | Member | undefined {
+    return this.subscriptions.get(id) ?? this.members.get(id)
+  }
+
+  memberOf(group: string): Member | undefined {
+    for (const member of this.members.values()) if (member.groupName === group) return member
+    return undefined
+  }
+
+  /** Ends a membership as its client wishes: what the member has is given to others. */
+  leave(id: number): boolean {
+    const member = this.members.get(id)
+    if (member === undefined) return false
+    this.members.delete(id)
+    member.leave(false, "")
+    return true
+  }
+
+  /** Ends a membership as the hub wishes. */
+  removeMember(member: Member, reason: CloseReason): void {
+    if (!this.members.delete(member.id)) return
+    member.closed = true
+    this.outlet.control({ _tag: "Left", session: this.number, subscription: member.id, reason })
+  }
+
   /** Starts a fiber that ends with the session. */
   fork(effect: Effect.Effect<void>): void {
     this.hub.system.fork(effect, this.scope)
@@ -108,6 +142,8 @@ export class Session implements Publisher {
     this.closed = true
     this.hub.sessionClosed(this.id)
     for (const id of [...this.subscriptions.keys()]) this.unsubscribe(id)
+    for (const member of this.members.values()) member.leave(!innocent.has(reason), reason)
+    this.members.clear()
     this.hub.system.fork(Scope.close(this.scope, Exit.void))
     this.onClosed(this, reason, subscription)
   }

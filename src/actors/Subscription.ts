@@ -109,8 +109,8 @@ export class Subscription {
   }
 
   addCredit(messages: number, bytes: number): void {
-    this.creditMessages = added(this.creditMessages, messages)
-    this.creditBytes = added(this.creditBytes, bytes)
+    this.creditMessages = addedCredit(this.creditMessages, messages)
+    this.creditBytes = addedCredit(this.creditBytes, bytes)
     if (this.pump()) this.session.outlet.pumpLater(this)
   }
 
@@ -295,7 +295,7 @@ export class Subscription {
   }
 }
 
-const added = (credit: number, more: number): number =>
+export const addedCredit = (credit: number, more: number): number =>
   credit === unlimitedCredit || more === unlimitedCredit
     ? unlimitedCredit
     : Math.min(credit + more, unlimitedCredit - 1)

@@ -1,21 +1,33 @@
 /**
- * A topic: the actor that gives messages their place and passes them on.
+ * A topic: the actor that hands messages to the log, which gives them their place, and then passes them on.
  *
- * One order for all: the log's. A batch is placed, its publisher gets the receipt, and every subscriber's
- * mailbox gets it by reference. If a subscriber with overflow `wait` is full, the topic waits, what is published
- * meanwhile waits in the topic's mailbox, and when that is full, publishers wait. A batch that fails is reported
- * to its publisher and dropped; the topic keeps its state.
+ * One order for all: the log's. Once the log keeps a batch, at once or later, its publisher gets the receipt, and every
+ * subscriber's mailbox and every group gets it by reference. If a subscriber with overflow `wait` is full, the topic
+ * waits, what is published meanwhile waits in the topic's mailbox, and when that is full, publishers wait. A batch
+ * that fails is reported to its publisher and dropped; the topic keeps its state.
  */
-import { type Cause, Effect } from "effect"
-import { type Batch, type BatchOwner, Slab } from "../protocol/Batch.ts"
+import { Cause, Effect } from "effect"
+import { type Batch, Slab } from "../protocol/Batch.ts"
+import { RecordFlags } from "../protocol/Message.ts"
+import { isForPublishers } from "../protocol/TopicName.ts"
 import type { Counters } from "../services/Counters.ts"
-import type { MessageLogError, TopicLog } from "../services/MessageLog.ts"
+import type { LogOwner, MessageLogError, TopicLog } from "../services/MessageLog.ts"
 import { Actor } from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import type { BatchTracer } from "./BatchTracer.ts"
+import { Feed, feedLimit } from "./Feed.ts"
+import { MessageIds, type Part } from "./MessageIds.ts"
 import { Producers } from "./Producers.ts"
+import { restore } from "./Restore.ts"
+import { splitKnown } from "./SplitKnown.ts"
 import { SubscriberList } from "./SubscriberList.ts"
 import type { Subscription } from "./Subscription.ts"
+
+/** Who follows a topic beside its subscribers: groups. */
+export interface Follower {
+  /** The log has more: this batch, in its place. Called in the turn in which subscribers get it. */
+  readonly follow: (topic: Topic, batch: Batch) => void
+}
 
 export interface TopicOptions {
   readonly system: ActorSystem
@@ -23,33 +35,47 @@ export interface TopicOptions {
   readonly tracer: BatchTracer | undefined
   readonly queueSize: number
   readonly queueBytes: number
-  /** Milliseconds for which a publisher's last sequence is remembered. */
+  /** Milliseconds for which a publisher's last sequence, and a message's id, are remembered. */
   readonly deduplicationWindow: number
   /** Told of a batch that failed; answers how long the topic rests. */
-  readonly failed: (topic: Topic, batch: Batch, cause: Cause.Cause<MessageLogError>) => Effect.Effect<void>
+  readonly failed: (topic: Topic, batch: Batch, cause: Cause.Cause<unknown>) => Effect.Effect<void>
+  /** Told of a batch that the log refused; answers how long the topic rests, if it does. */
+  readonly refused: (topic: Topic, batch: Batch, error: MessageLogError) => Effect.Effect<void> | undefined
+  /** Told that a batch waits for its time. */
+  readonly held: () => void
 }
 
 const beforeOpen: TopicLog = {
   epoch: 0,
   durability: "accepted",
+  isReceiptEarly: false,
   nextOffset: 0,
   firstOffset: 0,
   lostUntil: 0,
+  lastTimestamp: 0,
   messages: 0,
   bytes: 0,
-  append: () => undefined,
+  room: undefined,
+  append: () => true,
+  hold: () => true,
   read: () => Effect.succeed([]),
   offsetAt: () => Effect.succeed(0),
   expire: () => {},
+  remove: Effect.void,
   close: () => {}
 }
 
-export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
+const noFollowers: ReadonlyArray<Follower> = []
+
+export class Topic extends Actor<Batch> implements LogOwner {
   readonly name: string
   readonly nameBytes: Uint8Array
+  /** Whether clients may publish to it. */
+  readonly isForPublishers: boolean
   /** What this topic's small batches are copied into when they are kept. */
   readonly slab = new Slab()
   readonly subscribers = new SubscriberList()
+  followers: ReadonlyArray<Follower> = noFollowers
   /** The batch that the present turn is gathering, while a connection reads. */
   gathering: Batch | undefined
   log: TopicLog = beforeOpen
@@ -61,11 +87,19 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   private lastUsed: number
   private readonly options: TopicOptions
   private producers: Producers | undefined
+  private ids: MessageIds | undefined
+  /** Batches that the log has taken and not kept yet. */
+  private inFlight = 0
+  private settledListeners: Array<() => void> | undefined
+  private feed: Feed | undefined
+  /** To be waited for before anything more is taken, after the log refused something. */
+  private rest: Effect.Effect<void> | undefined
 
   constructor(name: string, nameBytes: Uint8Array, options: TopicOptions) {
     super(options.system, { maxMessages: options.queueSize, maxBytes: options.queueBytes })
     this.name = name
     this.nameBytes = nameBytes
+    this.isForPublishers = isForPublishers(name)
     this.options = options
     this.lastUsed = this.system.now()
   }
@@ -73,19 +107,40 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   /** Uses the log, at once or when it has been opened; until then what is published waits. */
   open(log: TopicLog | Effect.Effect<TopicLog>): void {
     if (Effect.isEffect(log)) {
-      this.start(
-        Effect.map(log, (opened) => {
-          this.log = opened
-        })
-      )
-    } else {
-      this.log = log
+      this.start(Effect.flatMap(log, (opened) => this.opened(opened) ?? Effect.void))
+      return
     }
+    const restoring = this.opened(log)
+    if (restoring !== undefined) this.start(restoring)
+  }
+
+  /** What must be done before anything is taken: to remember what was published in the window before. */
+  private opened(log: TopicLog): Effect.Effect<void> | undefined {
+    this.log = log
+    this.lastPublished = log.lastTimestamp
+    const since = this.system.now() - this.options.deduplicationWindow
+    if (log.lastTimestamp < since || log.nextOffset === log.firstOffset) return undefined
+    return restore(log, since, this.knownProducers, this.knownIds)
   }
 
   /** Waits until the log is open. */
   get whenOpen(): Effect.Effect<void> {
     return this.log === beforeOpen ? this.whenIdle : Effect.void
+  }
+
+  /** Whether nothing is on its way through the topic. */
+  get isSettled(): boolean {
+    return this.isIdle && this.inFlight === 0 && (this.feed?.isIdle ?? true)
+  }
+
+  private get knownProducers(): Producers {
+    this.producers ??= new Producers(this.options.deduplicationWindow)
+    return this.producers
+  }
+
+  private get knownIds(): MessageIds {
+    this.ids ??= new MessageIds(this.options.deduplicationWindow)
+    return this.ids
   }
 
   attach(subscription: Subscription): void {
@@ -94,6 +149,14 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
 
   detach(subscription: Subscription): void {
     if (this.subscribers.remove(subscription)) this.lastUsed = this.system.now()
+  }
+
+  follow(follower: Follower): void {
+    if (!this.followers.includes(follower)) this.followers = [...this.followers, follower]
+  }
+
+  unfollow(follower: Follower): void {
+    this.followers = this.followers.filter((each) => each !== follower)
   }
 
   protected override messagesOf(batch: Batch): number {
@@ -108,44 +171,163 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
     batch.keep()
   }
 
-  protected override failed(batch: Batch, cause: Cause.Cause<MessageLogError>): Effect.Effect<void> {
+  protected override failed(batch: Batch, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     this.options.tracer?.failed(batch, cause)
     // One that failed after it was placed is there, and has its receipt.
-    if (batch.publisher !== undefined) {
-      this.producers ??= new Producers(this.options.deduplicationWindow)
-      this.producers.refuse(batch)
-    }
+    if (batch.publisher !== undefined) this.knownProducers.refuse(batch)
+    if (batch.publisher !== undefined) this.ids?.remove(batch)
     return this.options.failed(this, batch, cause)
   }
 
-  protected override handle(batch: Batch): Effect.Effect<void, MessageLogError> | undefined {
+  protected override handle(batch: Batch): Effect.Effect<void> | undefined {
     // The clock may be set back; time in a topic never runs backwards.
     const now = Math.max(this.system.now(), this.lastPublished)
     batch.timestamp = now
     this.lastPublished = now
-    if (batch.expires > 0) batch.expires += now
-    if (batch.resent ? this.isDuplicate(batch) : this.isLate(batch)) return undefined
-    const appending = this.log.append(batch)
-    if (appending === undefined) return this.placed(batch)
-    return Effect.flatMap(appending, () => this.placed(batch) ?? Effect.void)
+    // What was held was looked at before.
+    if (batch.held !== undefined) return this.append(batch)
+    if (batch.resent)
+      return this.whenSettledBefore(() => (this.isDuplicate(batch) ? undefined : this.take(batch)))
+    return this.isLate(batch) ? undefined : this.take(batch)
+  }
+
+  /** Does `work` when nothing is on its way to the log any more: now, or later. */
+  private whenSettledBefore(work: () => Effect.Effect<void> | undefined): Effect.Effect<void> | undefined {
+    if (this.inFlight === 0) return work()
+    return Effect.flatMap(this.logSettled, () => work() ?? Effect.void)
+  }
+
+  private readonly logSettled: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (this.inFlight === 0) return resume(Effect.void)
+    this.settledListeners ??= []
+    this.settledListeners.push(() => resume(Effect.void))
+  })
+
+  /** Takes a batch that is new as a whole; of its messages some may have ids that are known. */
+  private take(batch: Batch): Effect.Effect<void> | undefined {
+    if ((batch.records & RecordFlags.id) === 0) return this.append(batch)
+    const ids = this.knownIds
+    if (!ids.knowsAny(batch)) {
+      ids.add(batch)
+      return this.append(batch)
+    }
+    // A message that is known may still be on its way, and then has no offset to tell.
+    return this.whenSettledBefore(() => {
+      const parts = splitKnown(batch, ids)
+      return Effect.forEach(parts, (part) => Effect.suspend(() => this.takePart(part) ?? Effect.void), {
+        discard: true
+      })
+    })
+  }
+
+  private takePart({ batch, duplicateOf }: Part): Effect.Effect<void> | undefined {
+    const ids = this.knownIds
+    if (duplicateOf === undefined) {
+      ids.add(batch)
+      return this.append(batch)
+    }
+    return this.whenSettledBefore(() => {
+      this.answerDuplicate(batch, Math.max(0, ids.find(duplicateOf, batch.timestamp) ?? 0))
+      return undefined
+    })
+  }
+
+  /** Gives a batch to the log, when that has room. */
+  private append(batch: Batch): Effect.Effect<void> | undefined {
+    const room = this.takeRest() ?? this.log.room ?? this.feedRoom
+    if (room !== undefined) return Effect.flatMap(room, () => this.append(batch) ?? Effect.void)
+    if (batch.holdUntil > batch.timestamp && batch.held === undefined) {
+      this.inFlight++
+      if (this.log.hold(batch, batch.holdUntil)) this.held(batch)
+      return undefined
+    }
+    if (batch.expires > 0) batch.expires += batch.timestamp
+    this.inFlight++
+    if (this.log.append(batch)) {
+      this.inFlight--
+      return this.placed(batch)
+    }
+    if (this.log.isReceiptEarly) this.giveReceipt(batch, "accepted")
+    return this.takeRest()
+  }
+
+  private takeRest(): Effect.Effect<void> | undefined {
+    const rest = this.rest
+    this.rest = undefined
+    return rest
+  }
+
+  private get feedRoom(): Effect.Effect<void> | undefined {
+    return this.feed !== undefined && this.feed.bytes > feedLimit ? this.feed.whenIdle : undefined
+  }
+
+  stored(batch: Batch): void {
+    this.settle()
+    this.feed ??= new Feed(
+      this.system,
+      (stored) => this.pass(stored),
+      (stored, cause) => this.failed(stored, cause)
+    )
+    this.remember(batch)
+    this.feed.take(batch)
+  }
+
+  held(batch: Batch): void {
+    this.settle()
+    batch.epoch = 0
+    batch.offset = 0
+    if (batch.wantsReceipt) this.knownProducers.remember(batch)
+    this.giveReceipt(batch, this.log.durability)
+    batch.publisher = undefined
+    this.options.held()
+  }
+
+  refused(batch: Batch, error: MessageLogError): void {
+    this.settle()
+    this.ids?.remove(batch)
+    this.options.tracer?.failed(batch, Cause.fail(error))
+    if (batch.publisher !== undefined) this.knownProducers.refuse(batch)
+    this.rest = this.options.refused(this, batch, error) ?? this.rest
+    // Else it rests when it is through with what it is at.
+    if (this.isIdle && this.rest !== undefined) this.start(this.takeRest() ?? Effect.void)
+  }
+
+  private settle(): void {
+    this.inFlight--
+    const listeners = this.settledListeners
+    if (this.inFlight > 0 || listeners === undefined) return
+    this.settledListeners = undefined
+    for (const listener of listeners) listener()
   }
 
   private placed(batch: Batch): Effect.Effect<void> | undefined {
-    const { counters, tracer } = this.options
+    this.remember(batch)
+    return this.pass(batch)
+  }
+
+  /** Counts what the log keeps now, and gives the receipt. */
+  private remember(batch: Batch): void {
+    const { counters } = this.options
     this.published += batch.count
     counters.messagesReceived += batch.count
     counters.bytesReceived += batch.end - batch.start
     counters.batchesReceived++
     // Only what wants a receipt is ever sent again.
-    if (batch.wantsReceipt) {
-      this.producers ??= new Producers(this.options.deduplicationWindow)
-      this.producers.remember(batch)
-    }
-    const publisher = batch.publisher
+    if (batch.wantsReceipt) this.knownProducers.remember(batch)
+    if ((batch.records & RecordFlags.id) !== 0) this.knownIds.place(batch)
+    if (!this.log.isReceiptEarly || batch.held !== undefined) this.giveReceipt(batch, this.log.durability)
     batch.publisher = undefined
-    if (publisher !== undefined && batch.wantsReceipt) publisher.receipt(batch, this.log.durability, false)
-    const end = tracer?.route(batch, this.subscribers.length)
+  }
+
+  private giveReceipt(batch: Batch, durability: TopicLog["durability"]): void {
+    if (batch.wantsReceipt) batch.publisher?.receipt(batch, durability, false)
+  }
+
+  /** Gives a batch that has its place to whoever is to have it. */
+  private pass(batch: Batch): Effect.Effect<void> | undefined {
+    const end = this.options.tracer?.route(batch, this.subscribers.length)
     const waiting = this.fanOut(batch)
+    for (const follower of this.followers) follower.follow(this, batch)
     if (end === undefined) return waiting
     if (waiting !== undefined) return Effect.ensuring(waiting, Effect.sync(end))
     end()
@@ -171,12 +353,16 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   private isDuplicate(batch: Batch): boolean {
     const newest = this.producers?.find(batch)
     if (newest === undefined) return false
-    batch.epoch = this.log.epoch
-    batch.offset = newest
-    this.options.counters.messagesDuplicate += batch.count
-    batch.publisher?.receipt(batch, this.log.durability, true)
-    batch.publisher = undefined
+    this.answerDuplicate(batch, newest)
     return true
+  }
+
+  private answerDuplicate(batch: Batch, offset: number): void {
+    batch.epoch = this.log.epoch
+    batch.offset = offset
+    this.options.counters.messagesDuplicate += batch.count
+    if (batch.wantsReceipt) batch.publisher?.receipt(batch, this.log.durability, true)
+    batch.publisher = undefined
   }
 
   /** Whether it is what its publisher sends again on another connection; then it leaves no trace. */
@@ -191,11 +377,14 @@ export class Topic extends Actor<Batch, MessageLogError> implements BatchOwner {
   sweep(now: number, idleTimeout: number): boolean {
     this.log.expire(now)
     this.producers?.expire(now)
+    this.ids?.expire(now)
     return (
-      this.isIdle &&
+      this.isSettled &&
       now - Math.max(this.lastPublished, this.lastUsed) >= idleTimeout &&
-      this.log.messages === 0 &&
-      (this.producers?.isEmpty ?? true)
+      // A log that outlives the process loses nothing by being closed.
+      (this.log.messages === 0 || this.log.durability !== "accepted") &&
+      (this.producers?.isEmpty ?? true) &&
+      (this.ids?.isEmpty ?? true)
     )
   }
 }

@@ -5,6 +5,7 @@
 import { Predicate, Schema } from "effect"
 import { CliError } from "effect/cli"
 import { HubError } from "../actors/Supervisor.ts"
+import type { CloseReason } from "../protocol/CloseReason.ts"
 import { SettingsError } from "../protocol/SettingsError.ts"
 import { PolestarError } from "../sdk/PolestarError.ts"
 import { TcpServerError } from "../transports/TcpServer.ts"
@@ -92,7 +93,7 @@ const clientCode = ({ reason }: PolestarError): number => {
     case "Timeout":
       return ExitCode.unavailable
     case "Disconnected":
-      return reason.closeReason === "slow-consumer" ? ExitCode.failed : ExitCode.unavailable
+      return isOwnEnd(reason.closeReason) ? ExitCode.failed : ExitCode.unavailable
     // A name, a pattern or an option that was given.
     case "MessageInvalid":
       return ExitCode.usage
@@ -100,6 +101,9 @@ const clientCode = ({ reason }: PolestarError): number => {
       return ExitCode.failed
   }
 }
+
+/** The hub goes on, but not with what this command did. */
+const isOwnEnd = (reason: CloseReason): boolean => reason === "slow-consumer" || reason === "group-removed"
 
 /** A certificate that cannot be used is a wrong setting; a port that is taken is not. */
 const listenEnding = (error: TcpServerError): Ending => {

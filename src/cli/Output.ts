@@ -14,6 +14,15 @@ export const Format = GlobalFlag.Setting("format")({
   )
 })
 
+/** For commands whose other flags leave the name free. */
+export const jsonFlag = {
+  json: Flag.Boolean("json").pipe(
+    Flag.withoutNegation,
+    Flag.withDescription("The same as --format json"),
+    Flag.withDefault(false)
+  )
+}
+
 export type Style = Parameters<typeof styleText>[0]
 
 /** Colours a text, or not. */
@@ -41,8 +50,19 @@ export class Output extends Context.Service<
 >()("polestar/cli/Output") {
   static readonly layer: Layer.Layer<Output, never, typeof Format.Identifier> = Layer.effect(
     Output,
-    Effect.suspend(() => make)
+    Effect.suspend(() => Effect.flatMap(Format, (format) => make(format === "json")))
   )
+
+  /** Of a command that has `jsonFlag`. */
+  static readonly layerOf = (given: {
+    readonly json: boolean
+  }): Layer.Layer<Output, never, typeof Format.Identifier> =>
+    given.json
+      ? Layer.effect(
+          Output,
+          Effect.suspend(() => make(true))
+        )
+      : Output.layer
 }
 
 const plain: Paint = (_, text) => text
@@ -60,8 +80,7 @@ const outputError = (cause: Error): OutputError => {
   return new OutputError({ reason: isClosed ? "closed" : "failed", cause })
 }
 
-const make = Effect.gen(function* () {
-  const isJson = (yield* Format) === "json"
+const make = Effect.fnUntraced(function* (isJson: boolean) {
   const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
   const paint = canColor && !isJson ? coloured : plain
   const noticePaint = canColor && process.stderr.isTTY ? coloured : plain

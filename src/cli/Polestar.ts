@@ -3,10 +3,13 @@ import { readFileSync } from "node:fs"
 import { Cause, Data, Effect, Logger, Runtime, Schema } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { bench } from "./Bench.ts"
+import { dead } from "./Dead.ts"
 import { endingOf, exitCodesHelp } from "./ExitCode.ts"
+import { group } from "./Group.ts"
 import { hub } from "./Hub.ts"
 import { Format, writeTo } from "./Output.ts"
 import { pub } from "./Pub.ts"
+import { replay } from "./Replay.ts"
 import { stats } from "./Stats.ts"
 import { sub } from "./Sub.ts"
 import { Host, Port } from "./Target.ts"
@@ -14,7 +17,7 @@ import { topics } from "./Topics.ts"
 
 const polestar = Command.make("polestar").pipe(
   Command.withDescription(`A message broker: run a hub, publish to it and subscribe. ${exitCodesHelp}`),
-  Command.withSubcommands([hub, pub, sub, topics, stats, bench]),
+  Command.withSubcommands([hub, pub, sub, replay, group, dead, topics, stats, bench]),
   Command.withGlobalFlags([Host, Port, Format])
 )
 

@@ -1,5 +1,5 @@
 /** `polestar pub`: publishes what is given or read from standard input, and prints the receipts. */
-import { Array as Arr, Effect, Option, Predicate, Stdio, Stream } from "effect"
+import { Array as Arr, Clock, Effect, Option, Predicate, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { encodeText } from "../protocol/Bytes.ts"
 import type { Receipt } from "../sdk/Client.ts"
@@ -11,10 +11,10 @@ import * as Topic from "../sdk/Topic.ts"
 import { configFlag, readClientConfig } from "./ClientConfig.ts"
 import { telemetry } from "./ClientLog.ts"
 import { UsageError } from "./ExitCode.ts"
-import { atLeast, between, present } from "./Flags.ts"
+import { atLeast, between, duration, durationOf, present } from "./Flags.ts"
 import { Output, type Printed } from "./Output.ts"
 import { codecOf, guessKind, isKind, LineSplitter, type PayloadKind } from "./Payload.ts"
-import { parseDuration } from "./StartAt.ts"
+import { parseMoment } from "./StartAt.ts"
 import { connect, targetFlags } from "./Target.ts"
 
 /** As large as the largest message that any hub takes. */
@@ -38,11 +38,13 @@ const flags = {
   id: Flag.String("id").pipe(Flag.withDescription("Names the message"), Flag.optional),
   key: Flag.String("key").pipe(Flag.withDescription("Messages of one key belong together"), Flag.optional),
   priority: between("priority", 0, 9).pipe(Flag.withDescription("0 to 9, 9 the most urgent"), Flag.optional),
-  ttl: Flag.String("ttl").pipe(
-    Flag.withMetavar("<duration>"),
-    Flag.withDescription("Not delivered after that, such as 30s; a number is milliseconds"),
+  ttl: duration("ttl", "Not delivered after that, such as 30s; a number is milliseconds"),
+  deliverAt: Flag.String("deliver-at").pipe(
+    Flag.withMetavar("<time>"),
+    Flag.withDescription("The hub holds it until then: an ISO time, or milliseconds since 1970"),
     Flag.optional
   ),
+  delay: duration("delay", "The hub holds it for so long, such as 5m (by this machine's clock)"),
   json: present("json", "The payload is JSON"),
   text: present("text", "The payload is text in UTF-8"),
   binary: present("binary", "The payload is bytes"),
@@ -67,7 +69,8 @@ export const pub = Command.make("pub", flags, (given) =>
   }).pipe(Effect.provide(Output.layer))
 ).pipe(
   Command.withDescription(
-    "Publish messages, and print the receipt of each: its topic, epoch:offset and what the receipt is worth. " +
+    "Publish messages, and print the receipt of each: its topic, epoch:offset (held, if it waits for --deliver-at) and " +
+      "what the receipt is worth. " +
       "Unless told otherwise, a payload is called JSON if it parses as JSON, else text if it is UTF-8, else binary."
   ),
   Command.withShortDescription("Publish messages"),
@@ -96,12 +99,8 @@ const messageOf = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<M
   if (Option.isSome(given.id) && (given.lines || given.count > 1)) {
     return yield* usage("--id: names one message; give neither --lines nor --count")
   }
-  const ttl = Option.map(given.ttl, parseDuration)
-  if (Option.isSome(given.ttl) && Option.isSome(ttl) && ttl.value === undefined) {
-    return yield* usage(
-      `--ttl: found ${JSON.stringify(given.ttl.value)}; allowed: milliseconds, or a duration such as "30s"`
-    )
-  }
+  const ttl = yield* durationOf("ttl", given.ttl)
+  const deliverAt = yield* deliverAtOf(given)
   const headers = yield* headersOf(given.header)
   return {
     kind: kinds[0],
@@ -110,9 +109,28 @@ const messageOf = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<M
       id: Option.getOrUndefined(given.id),
       key: Option.getOrUndefined(given.key),
       priority: Option.getOrUndefined(given.priority),
-      ttl: Option.getOrUndefined(ttl)
+      ttl,
+      deliverAt
     }
   }
+})
+
+const deliverAtOf = Effect.fnUntraced(function* (
+  given: Flags
+): Effect.fn.Return<number | undefined, UsageError> {
+  const { deliverAt } = given
+  const delay = yield* durationOf("delay", given.delay)
+  if (Option.isNone(deliverAt)) {
+    return delay === undefined ? undefined : (yield* Clock.currentTimeMillis) + delay
+  }
+  if (delay !== undefined) {
+    return yield* new UsageError({ message: "--deliver-at and --delay: give one of them" })
+  }
+  const time = parseMoment(deliverAt.value)
+  if (time !== undefined) return time
+  return yield* new UsageError({
+    message: `--deliver-at: found ${JSON.stringify(deliverAt.value)}; allowed: an ISO time, or milliseconds since 1970`
+  })
 })
 
 /** Of a name that is given again, the last value counts; a value may hold `=` itself. */
@@ -215,15 +233,22 @@ const printReceipts = Effect.fnUntraced(function* (receipts: ReadonlyArray<Recei
   for (const receipt of receipts) yield* output.print(receiptLine(receipt))
 })
 
-const receiptLine = ({ durability, duplicate, position, topic }: Receipt): Printed => ({
+/** No message has the epoch 0: one that the hub holds until its time has no place yet. */
+const isHeld = ({ position }: Receipt): boolean => position.epoch === 0
+
+const receiptLine = (receipt: Receipt): Printed => ({
   text: (paint) =>
     [
-      paint("cyan", topic),
-      `${position.epoch}:${position.offset}`,
-      durability,
-      duplicate ? "duplicate" : undefined
+      paint("cyan", receipt.topic),
+      isHeld(receipt) ? "held" : `${receipt.position.epoch}:${receipt.position.offset}`,
+      receipt.durability,
+      receipt.duplicate ? "duplicate" : undefined
     ]
       .filter(Predicate.isNotUndefined)
       .join(" "),
-  json: () => ({ topic, epoch: position.epoch, offset: position.offset, durability, duplicate })
+  json: () => {
+    const { durability, duplicate, position, topic } = receipt
+    const place = isHeld(receipt) ? { held: true } : { epoch: position.epoch, offset: position.offset }
+    return { topic, ...place, durability, duplicate }
+  }
 })

@@ -4,7 +4,7 @@ import { Command, Flag } from "effect/cli"
 import { Polestar } from "../sdk/Polestar.ts"
 import { UsageError } from "./ExitCode.ts"
 import { present } from "./Flags.ts"
-import { Output } from "./Output.ts"
+import { jsonFlag, Output } from "./Output.ts"
 import { parseDuration } from "./StartAt.ts"
 import { connect, targetFlags } from "./Target.ts"
 
@@ -15,6 +15,7 @@ const flags = {
     Flag.withDescription("How often, with --watch"),
     Flag.withDefault("1s")
   ),
+  ...jsonFlag,
   ...targetFlags
 }
 
@@ -31,7 +32,7 @@ export const stats = Command.make("stats", flags, (given) =>
     yield* Effect.provide(
       given.watch ? watch(interval) : once,
       connect(given, { name: "polestar stats" })
-    ).pipe(Effect.provide(Output.layer))
+    ).pipe(Effect.provide(Output.layerOf(given)))
   })
 ).pipe(
   Command.withDescription(

@@ -3,7 +3,7 @@ import { Clock, Effect, Option, Result, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Overflows } from "../protocol/Position.ts"
 import { decodeConsumerSettings } from "../sdk/ClientSettings.ts"
-import type { Delivery, SubscriptionEvent } from "../sdk/Delivery.ts"
+import type { JoinOptions } from "../sdk/GroupSubscription.ts"
 import { Polestar } from "../sdk/Polestar.ts"
 import { reconnectSchedule } from "../sdk/ReconnectSchedule.ts"
 import type { From, SubscribeOptions } from "../sdk/Subscribing.ts"
@@ -11,10 +11,14 @@ import { consumerOptions } from "../sdk/TcpSettings.ts"
 import * as Topic from "../sdk/Topic.ts"
 import { configFlag, readClientConfig } from "./ClientConfig.ts"
 import { telemetry } from "./ClientLog.ts"
+import { tellConnection } from "./ConnectionNotices.ts"
 import { UsageError } from "./ExitCode.ts"
 import { atLeast, present } from "./Flags.ts"
-import { Output, type Printed } from "./Output.ts"
-import { codecOf, payloadMembers, payloadText } from "./Payload.ts"
+import { groupStartOf, optionFlags, optionsOf } from "./GroupFlags.ts"
+import { member } from "./Member.ts"
+import { jsonFlag, Output, type Printed } from "./Output.ts"
+import { codecOf } from "./Payload.ts"
+import { printEvents } from "./Printing.ts"
 import { parseStart, startForms } from "./StartAt.ts"
 import { connect, targetFlags } from "./Target.ts"
 
@@ -29,16 +33,26 @@ const flags = {
   ),
   from: Flag.String("from").pipe(
     Flag.withMetavar("<where>"),
-    Flag.withDescription(`Starts there: ${startForms}`),
+    Flag.withDescription(`Starts there: ${startForms}; a new --group also: now, first`),
     Flag.optional
   ),
   count: atLeast("count", 1).pipe(Flag.withDescription("Ends after so many messages"), Flag.optional),
   overflow: Flag.Literals("overflow", Overflows).pipe(
-    Flag.withDescription("What happens when this command is too slow; wait holds back the publishers"),
-    Flag.withDefault("drop-oldest")
+    Flag.withDescription(
+      "What happens when this command is too slow (default drop-oldest); wait holds back the publishers"
+    ),
+    Flag.optional
   ),
   noEcho: present("no-echo", "Leaves out what this client publishes itself"),
   config: configFlag("a consumer; its topics are subscribed to"),
+  group: Flag.String("group").pipe(
+    Flag.withDescription(
+      "As a member of this group, which is made if it is not there; acknowledges what it printed"
+    ),
+    Flag.optional
+  ),
+  ...optionFlags,
+  ...jsonFlag,
   ...targetFlags
 }
 
@@ -46,32 +60,80 @@ type Flags = Command.Command.Config.Infer<typeof flags>
 
 export const sub = Command.make("sub", flags, (given) =>
   Effect.gen(function* () {
-    const from = yield* fromOf(given)
+    const reading = yield* readingOf(given)
     const config = yield* readClientConfig(given.config, decodeConsumerSettings)
     const patterns = [...Option.toArray(given.pattern), ...(config?.topics ?? [])]
     if (patterns.length === 0) return yield* new UsageError({ message: "give a pattern, or --config" })
     // A follower waits for its hub, for however long.
     const reconnect = reconnectSchedule
     const base = { name: "polestar sub", reconnect, ...(config === undefined ? {} : consumerOptions(config)) }
-    yield* follow(patterns, Option.getOrUndefined(given.count), {
-      from,
-      overflow: given.overflow,
-      echo: !given.noEcho
-    }).pipe(Effect.provide(connect(given, base)), Effect.provide(telemetry))
-  }).pipe(Effect.provide(Output.layer))
+    yield* reading(patterns, Option.getOrUndefined(given.count)).pipe(
+      Effect.provide(connect(given, base)),
+      Effect.provide(telemetry)
+    )
+  }).pipe(Effect.provide(Output.layerOf(given)))
 ).pipe(
   Command.withDescription(
     "Print messages as they come: topic and payload, or with --format json one object a line with topic, epoch, " +
       "offset, timestamp, id, headers and payload (base64 with encoding where it is neither JSON nor text). " +
-      "Standard error says when it is subscribed, what was dropped and what a reconnection recovered or lost."
+      "Standard error says when it is subscribed, what was dropped and what a reconnection recovered or lost. With " +
+      "--group each message goes to one member of the group, and comes again until it is acknowledged, which it is " +
+      "when its line is written."
   ),
   Command.withShortDescription("Print messages as they come"),
   Command.withExamples([
     { command: "polestar sub 'weather.>'", description: "All topics below weather" },
     { command: "polestar sub orders.eu --last 10 --count 10", description: "The last ten, then end" },
-    { command: "polestar sub orders.eu --from 5m --format json", description: "From five minutes ago" }
+    { command: "polestar sub orders.eu --from 5m --format json", description: "From five minutes ago" },
+    {
+      command: "polestar sub 'orders.>' --group billing --order key",
+      description: "Share the work with others"
+    }
   ])
 )
+
+/** What is to be done with the patterns; what is wrong with the flags together is said before a hub is looked for. */
+const readingOf = Effect.fnUntraced(function* (given: Flags) {
+  if (Option.isSome(given.group)) {
+    const options = yield* joinOptionsOf(given, given.group.value)
+    return (patterns: ReadonlyArray<string>, count: number | undefined) => member(patterns, count, options)
+  }
+  for (const [name, flag] of groupOnly) {
+    const option: Option.Option<unknown> = given[name]
+    if (Option.isSome(option)) return yield* new UsageError({ message: `--${flag}: only with --group` })
+  }
+  const options: SubscribeOptions = {
+    from: yield* fromOf(given),
+    overflow: Option.getOrUndefined(given.overflow),
+    echo: !given.noEcho
+  }
+  return (patterns: ReadonlyArray<string>, count: number | undefined) => follow(patterns, count, options)
+})
+
+const groupOnly = [
+  ["order", "order"],
+  ["ackWait", "ack-wait"],
+  ["maxDeliveries", "max-deliveries"],
+  ["maxInFlight", "max-in-flight"],
+  ["backoff", "backoff"],
+  ["maxBackoff", "max-backoff"]
+] as const
+
+const joinOptionsOf = Effect.fnUntraced(function* (
+  given: Flags,
+  group: string
+): Effect.fn.Return<JoinOptions, UsageError> {
+  const wrong = Option.isSome(given.last)
+    ? "last"
+    : Option.isSome(given.overflow)
+      ? "overflow"
+      : given.noEcho
+        ? "no-echo"
+        : undefined
+  if (wrong !== undefined) return yield* new UsageError({ message: `--${wrong}: not with --group` })
+  const start = Option.isSome(given.from) ? yield* groupStartOf("from", given.from.value) : undefined
+  return { ...(yield* optionsOf(given)), group, start }
+})
 
 const fromOf = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<From, UsageError> {
   const { from, last } = given
@@ -107,87 +169,7 @@ const follow = Effect.fnUntraced(function* (
   yield* Stream.runForEachArray(wanted, printEvents)
 }, Effect.scoped)
 
-/** What came together is written together. */
-const printEvents = Effect.fnUntraced(function* (events: ReadonlyArray<SubscriptionEvent<Uint8Array>>) {
-  const output = yield* Output
-  let lines = ""
-  for (const event of events) {
-    if (event._tag === "Message") {
-      lines += output.isJson
-        ? `${jsonLine(event)}\n`
-        : `${output.paint("cyan", event.topic)} ${payloadText(event.value, output.isTerminal, output.paint)}\n`
-    } else {
-      const notice = noticeOf(event)
-      if (notice !== undefined) yield* output.notice(notice)
-    }
-  }
-  if (lines !== "") yield* output.write(lines)
-})
-
-const jsonLine = (message: Delivery<Uint8Array>): string => {
-  const { contentType, headers, id, key, position, timestamp, topic, value } = message
-  const { epoch, offset } = position
-  const members = { topic, epoch, offset, timestamp, id: id ?? null, key, headers, contentType }
-  return `${JSON.stringify(members).slice(0, -1)},${payloadMembers(value, contentType)}}`
-}
-
-const noticeOf = (event: SubscriptionEvent<Uint8Array>): Printed | undefined => {
-  switch (event._tag) {
-    case "Dropped": {
-      const { count, from, to, topic } = event
-      return {
-        text: (paint) =>
-          paint(
-            "yellow",
-            `dropped ${count} of ${topic}, from ${from.offset} to before ${to.offset}: too slow`
-          ),
-        json: () => ({ notice: "Dropped", topic, from, to, count })
-      }
-    }
-    case "Gap": {
-      const { from, to, topic } = event
-      return {
-        text: (paint) =>
-          paint("red", `gap in ${topic}, from ${from.epoch}:${from.offset} to ${to.epoch}:${to.offset}`),
-        json: () => ({ notice: "Gap", topic, from, to })
-      }
-    }
-    case "Recovered": {
-      const { messages } = event
-      return {
-        text: (paint) => paint("green", `recovered: nothing was missed, ${messages} came again`),
-        json: () => ({ notice: "Recovered", messages })
-      }
-    }
-    default:
-      return undefined
-  }
-}
-
 const subscribed = (pattern: string): Printed => ({
   text: (paint) => paint("dim", `subscribed to ${pattern}`),
   json: () => ({ notice: "Subscribed", pattern })
-})
-
-/** Says when the connection is lost, and when there is one again. */
-const tellConnection = Effect.gen(function* () {
-  const output = yield* Output
-  const star = yield* Polestar
-  let isLost = false
-  yield* Stream.runForEach(star.states, (state) => {
-    if (state._tag === "Reconnecting" && !isLost) {
-      isLost = true
-      const { message } = state.cause
-      return output.notice({
-        text: (paint) => paint("yellow", `${message}; connecting again`),
-        json: () => ({ notice: "Reconnecting", message })
-      })
-    }
-    if (state._tag !== "Connected" || !isLost) return Effect.void
-    isLost = false
-    return output.notice({
-      text: (paint) => paint("green", "connected again"),
-      json: () => ({ notice: "Connected", hub: state.hub })
-    })
-  })
 })

@@ -121,7 +121,7 @@ const layouts = {
     backoff: u32,
     maxBackoff: u32
   }),
-  Joined: struct({ session: u32, request: u32, subscription: u32, created: bool }),
+  Joined: struct({ session: u32, request: u32, subscription: u32, created: bool, ackWait: u32 }),
   Ack: struct({ session: u32, request: u32, group: text8, topic: text8, epoch: u64, ranges }),
   Refuse: struct({
     session: u32,
@@ -135,6 +135,7 @@ const layouts = {
     ranges
   }),
   Acked: struct({ session: u32, request: u32 }),
+  Left: struct({ session: u32, subscription: u32, reason: closeReason }),
   Failure: struct({ session: u32, request: u32, code: errorCode, message: text16 }),
   Ping: struct({ token: u64 }),
   Pong: struct({ token: u64 }),

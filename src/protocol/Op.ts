@@ -26,6 +26,7 @@ export const Op = {
   Ack: 0x1a,
   Refuse: 0x1b,
   Acked: 0x1c,
+  Left: 0x1d,
   Failure: 0x1f,
   Ping: 0x20,
   Pong: 0x21,

@@ -44,11 +44,12 @@ export const Orders = ["any", "key"] as const
 /** In which order a group's members get its messages: any, or those of one key one after the other. */
 export type Order = (typeof Orders)[number]
 
-export const Fates = ["again", "dead", "park", "back"] as const
+export const Fates = ["again", "dead", "park", "back", "hold"] as const
 
 /**
- * What becomes of a message that a member refuses: delivered again after a delay; moved to the dead-letter topic; set
- * aside until the group is resumed; given back, which is no failure.
+ * What becomes of a message that a member does not acknowledge: delivered again after a delay; moved to the dead-letter
+ * topic; set aside until the group is resumed; given back, which is no failure; or held on to, so that the
+ * acknowledgement wait begins anew.
  */
 export type Fate = (typeof Fates)[number]
 

@@ -5,6 +5,7 @@
  */
 import { ByteSize, Effect, Option, Result, Schema, SchemaGetter, SchemaIssue } from "effect"
 import { hostFromString } from "effect/net/Host"
+import { parsePatterns, parseTopicRules } from "./TopicRules.ts"
 
 /** One row of a table of settings. */
 export interface Setting<S extends Schema.ConstraintDecoder<unknown>> {
@@ -155,6 +156,31 @@ export const optionalPath = (options: About) => ({
   default: undefined,
   unit: "",
   allowed: "the path of a file",
+  description: options.description,
+  noEffect: options.noEffect
+})
+
+/** Rules by topic in one line; the value stays text, which `parseTopicRules` understands. */
+export const topicRules = <const Words extends ReadonlyArray<string>>(
+  words: Words,
+  options: About & { readonly default: string }
+) => ({
+  schema: TextSchema.check(Schema.makeFilter((text) => parseTopicRules(text, words) !== undefined)),
+  default: options.default,
+  unit: "",
+  allowed: `rules such as "${options.default}", separated by commas, each a pattern and one of ${words.join(", ")}`,
+  description: options.description,
+  noEffect: options.noEffect
+})
+
+/** Patterns of topics in one line, or nothing; the value stays text, which `parsePatterns` understands. */
+export const optionalPatterns = (options: About) => ({
+  schema: Schema.UndefinedOr(
+    TextSchema.check(Schema.makeFilter((text) => parsePatterns(text) !== undefined))
+  ),
+  default: undefined,
+  unit: "",
+  allowed: "patterns of topics, separated by commas",
   description: options.description,
   noEffect: options.noEffect
 })

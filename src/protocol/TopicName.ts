@@ -131,3 +131,15 @@ const isWhiteSpace = (code: number): boolean =>
 
 /** Unicode's `Cc`: C0, DEL and C1. */
 const isControl = (code: number): boolean => code < 0x20 || (code >= 0x7f && code <= 0x9f)
+
+/** `$channel.<uuid>`: topics that clients may publish and subscribe by their full names. */
+const channel = /^\$channel\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+/** Where dead letters go: topics that clients may subscribe, and the hub alone publishes. */
+export const deadLetterPrefix = "$dead."
+
+/** Whether clients may publish to the topic. */
+export const isForPublishers = (topic: string): boolean => !isReserved(topic) || channel.test(topic)
+
+/** Whether clients may subscribe the topic or pattern. */
+export const isForSubscribers = (pattern: string): boolean =>
+  isForPublishers(pattern) || pattern.startsWith(deadLetterPrefix)

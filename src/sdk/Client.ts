@@ -24,12 +24,14 @@ import type { CloseReason } from "../protocol/CloseReason.ts"
 import type { Deliver } from "../protocol/Deliver.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
 import type { Message } from "../protocol/Message.ts"
-import type { Durability, Overflow, Position, Start } from "../protocol/Position.ts"
+import type { Durability, OffsetRange, Order, Overflow, Position, Start } from "../protocol/Position.ts"
+import type { Refusal } from "./engine/Acknowledgements.ts"
 import { ClientEngine } from "./engine/ClientEngine.ts"
 import { close, type Lifecycle, run } from "./engine/ClientLifecycle.ts"
 import { closed, openSession, type RateLimit } from "./engine/ClientSession.ts"
 import { request } from "./engine/Requests.ts"
 import { Timers } from "./engine/Timers.ts"
+import type { GroupNumbers } from "./GroupOptions.ts"
 import type { PolestarError } from "./PolestarError.ts"
 import { reconnectSchedule } from "./ReconnectSchedule.ts"
 
@@ -129,6 +131,11 @@ export interface ClientSession {
   ) => Effect.Effect<ReadonlyArray<Receipt>, PolestarError>
   /** Waits until the hub has subscribed. Unsubscribes with the scope. */
   readonly subscribe: (options: SubscribeOptions) => Effect.Effect<Inbox, PolestarError, Scope.Scope>
+  /**
+   * Joins a group, and waits until the hub has confirmed it. Leaves with the scope: what is acknowledged is told, and
+   * everything else given back at once; that is waited for, for `writeTimeout` at most.
+   */
+  readonly join: (options: JoinOptions) => Effect.Effect<Membership, PolestarError, Scope.Scope>
 }
 
 export interface PublishOptions {
@@ -142,9 +149,11 @@ export interface PublishOptions {
 
 export interface Receipt {
   readonly topic: string
-  /** Where the message is; of a duplicate, where the newest of this session in this topic is. */
+  /** Where the message is; of a duplicate, where the hub says it has it; of one that is held, 0 and 0. */
   readonly position: Position
   readonly durability: Durability
+  /** Whether the hub holds it until its time (`deliverAt`, `delay`): then it has no position yet. */
+  readonly held: boolean
   readonly duplicate: boolean
 }
 
@@ -155,6 +164,54 @@ export interface SubscribeOptions {
   readonly echo: boolean
   readonly queueSize?: number | undefined
   readonly queueBytes?: number | undefined
+}
+
+export interface JoinOptions extends GroupNumbers {
+  readonly group: string
+  readonly pattern: string
+  /** Of a group that is new. */
+  readonly start: Start
+  readonly order: Order
+  /** Messages that may wait to be read; if not given, as many as were read lately in a quarter of a second. */
+  readonly prefetch?: number | undefined
+  /** The least that may wait, if `prefetch` is not given. */
+  readonly leastPrefetch: number
+  readonly queueBytes?: number | undefined
+}
+
+export interface TopicRange extends OffsetRange {
+  readonly topic: string
+  readonly epoch: number
+}
+
+/**
+ * A member of a group. Its inbox has `Messages`, and `Gap` for what is lost to the group. Messages that come again while
+ * their acknowledgement is on its way are left out.
+ */
+export interface Membership extends Inbox {
+  /** Milliseconds until what is not acknowledged is delivered again. */
+  readonly ackWait: () => number
+  /** How often a connection was lost: what was delivered before the last time may be somebody else's by now. */
+  readonly cuts: () => number
+  /** What waits to be read. */
+  readonly queued: () => ReadonlyArray<TopicRange>
+  /** Answers when the hub has stored it; over a lost connection it is sent again. */
+  readonly acknowledge: (
+    topic: string,
+    epoch: number,
+    ranges: ReadonlyArray<OffsetRange>
+  ) => Effect.Effect<void, PolestarError>
+  /** The same for one message, without an answer: if it fails for good, the membership does. */
+  readonly acknowledgeUnsafe: (topic: string, position: Position) => void
+  /** Fails with `ConnectionLost` if a connection is lost before the answer: that is a failed attempt anyway. */
+  readonly refuse: (
+    topic: string,
+    epoch: number,
+    ranges: ReadonlyArray<OffsetRange>,
+    refusal: Refusal
+  ) => Effect.Effect<void, PolestarError>
+  /** The same without an answer. */
+  readonly refuseUnsafe: (ranges: Iterable<TopicRange>, refusal: Refusal) => void
 }
 
 /** What arrives for one subscription, for one reader. */

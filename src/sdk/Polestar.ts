@@ -2,11 +2,28 @@
  * The SDK: typed topics over one hub, remote or in this process. It runs in Node and in browsers; which hub it
  * talks to, and over what, is its Layer.
  */
-import { Context, Effect, Layer, Result, Schema, type Scope, Stream } from "effect"
+import { type Clock, Context, Effect, Layer, Result, type Scope, Stream } from "effect"
+import {
+  type DeadLetters,
+  type Groups,
+  listTopics,
+  makeDeadLetters,
+  makeGroups,
+  readStats,
+  removeTopic,
+  type TopicInfo
+} from "./Administration.ts"
 import * as Client from "./Client.ts"
-import { type ConsumeCounts, type ConsumeOptions, consume, type Handler } from "./Consuming.ts"
+import { type ConsumeCounts, type ConsumeOptions, consume, type Handler, type Handlers } from "./Consuming.ts"
 import type { Delivery, SubscriptionEvent } from "./Delivery.ts"
-import { decodeFailed, type PolestarError } from "./PolestarError.ts"
+import {
+  consumeGroup,
+  type GroupConsumeOptions,
+  type GroupHandler,
+  type GroupHandlers
+} from "./GroupConsuming.ts"
+import { type GroupSubscription, type JoinOptions, join } from "./GroupSubscription.ts"
+import type { PolestarError } from "./PolestarError.ts"
 import {
   encodeMessage,
   encodeMessages,
@@ -19,22 +36,7 @@ import { open, type SubscribeOptions, type Subscription } from "./Subscribing.ts
 import type { TopicSource, TopicTarget } from "./Topic.ts"
 import { withProducerSpan } from "./Tracing.ts"
 
-const TopicInfoSchema = Schema.Struct({
-  name: Schema.String,
-  subscribers: Schema.Number,
-  /** Messages that the hub holds. */
-  messages: Schema.Number,
-  epoch: Schema.Number,
-  /** The oldest message held, and the one that comes next. */
-  firstOffset: Schema.Number,
-  nextOffset: Schema.Number
-})
-
-/** What a hub says of one of its topics. */
-export type TopicInfo = typeof TopicInfoSchema.Type
-
-const decodeTopics = Schema.decodeUnknownResult(Schema.Array(TopicInfoSchema))
-const decodeStats = Schema.decodeUnknownResult(Schema.Record(Schema.String, Schema.Unknown))
+export type { TopicInfo } from "./Administration.ts"
 
 export interface PolestarMetrics extends Client.ClientMetrics, Readonly<ConsumeCounts> {}
 
@@ -85,16 +87,23 @@ export class Polestar extends Context.Service<
       options?: SubscribeOptions
     ) => Effect.Effect<Subscription<A, Params>, PolestarError, Scope.Scope>
     /**
-     * Runs a handler for each message until it is interrupted, or the subscription fails. A handler's failure is
-     * tried again as `retry` says, then given to `onFailure`; a defect ends the consumer.
+     * Joins a group, and answers when the hub has confirmed it: its messages are shared with the other members, and are
+     * to be acknowledged or refused. Leaves with the scope, which gives everything back at once. A new group starts now,
+     * unless `start` says otherwise.
      */
-    readonly consume: <A, Params, E, R, E2 = never, R2 = never, R3 = never>(
+    readonly join: <A, Params>(
       source: TopicSource<A, Params>,
-      handler: Handler<A, Params, E, R>,
-      options?: ConsumeOptions<A, Params, E, E2, R2, R3>
-    ) => Effect.Effect<void, PolestarError | E2, R | R2 | R3>
+      options: JoinOptions
+    ) => Effect.Effect<GroupSubscription<A, Params>, PolestarError, Scope.Scope>
+    readonly consume: Consume
     /** The hub's topics that match a pattern, or all but its own. */
     readonly topics: (pattern?: string) => Effect.Effect<ReadonlyArray<TopicInfo>, PolestarError>
+    /** Deletes a topic's log. What groups had not acknowledged of it is lost to them. */
+    readonly removeTopic: (name: string) => Effect.Effect<void, PolestarError>
+    /** The hub's groups: to look at, to make, to set and to remove. */
+    readonly groups: Groups
+    /** What groups gave up on: to look at, to give to its group again, to drop. */
+    readonly deadLetters: DeadLetters
     /** The hub's metrics, by name. */
     readonly stats: Effect.Effect<{ readonly [name: string]: unknown }, PolestarError>
     /** Whether there is a connection. */
@@ -111,7 +120,9 @@ export class Polestar extends Context.Service<
   static readonly fromClient = (
     client: Client.Client
   ): Effect.Effect<Polestar["Service"], PolestarError, Scope.Scope> =>
-    Effect.map(client.openSession(), (session) => makeService(client, session))
+    Effect.clockWith((clock) =>
+      Effect.map(client.openSession(), (session) => makeService(client, session, clock))
+    )
 
   /** Connects, and fails with `ConnectFailed` if the first connection cannot be made. */
   static readonly make = (
@@ -124,14 +135,37 @@ export class Polestar extends Context.Service<
     Layer.effect(Polestar, Polestar.make(options))
 }
 
+/** A handler for each message, until it is interrupted, or the subscription fails; a defect ends it too. */
+export interface Consume {
+  /**
+   * As a member of a group, at least once. The handler's success acknowledges. After its failure the message comes
+   * again: by `retry`, else by the group's backoff; or `{ handle, onFailure }` chooses for each. Interruption gives back
+   * at once what it has.
+   */
+  <A, Params, E, R, E2 = never, R2 = never, R3 = never>(
+    source: TopicSource<A, Params>,
+    options: GroupConsumeOptions<E, R3>,
+    handler: GroupHandler<A, Params, E, R> | GroupHandlers<A, Params, E, R, E2, R2>
+  ): Effect.Effect<void, PolestarError | E2, R | R2 | R3>
+  /**
+   * Live, at most once. A handler's failure is tried again here, as `retry` says, then given to `onFailure` of
+   * `{ handle, onFailure }`, or logged.
+   */
+  <A, Params, E, R, E2 = never, R2 = never, R3 = never>(
+    source: TopicSource<A, Params>,
+    options: ConsumeOptions<E, R3>,
+    handler: Handler<A, Params, E, R> | Handlers<A, Params, E, R, E2, R2>
+  ): Effect.Effect<void, PolestarError | E2, R | R2 | R3>
+}
+
 type Publishers = Pick<Polestar["Service"], "publish" | "publishAll">
 
-const makePublishers = (session: Client.ClientSession): Publishers => ({
+const makePublishers = (session: Client.ClientSession, clock: Clock.Clock): Publishers => ({
   publish: (target, value, options) =>
     withProducerSpan(target.name, (traceparent) => {
       const message = encodeMessage(target, value, options, headersWith(options?.headers, traceparent))
       if (Result.isFailure(message)) return Effect.fail(message.failure)
-      const engine = engineOptions(options)
+      const engine = engineOptions(options, clock.currentTimeMillisUnsafe())
       if (Result.isFailure(engine)) return Effect.fail(engine.failure)
       return session.publish(target.name, message.success, engine.success)
     }),
@@ -140,47 +174,65 @@ const makePublishers = (session: Client.ClientSession): Publishers => ({
       const headers = headersWith(options?.headers, traceparent)
       const messages = encodeMessages(target, values, options, headers)
       if (Result.isFailure(messages)) return Effect.fail(messages.failure)
-      const engine = engineOptions(options)
+      const engine = engineOptions(options, clock.currentTimeMillisUnsafe())
       if (Result.isFailure(engine)) return Effect.fail(engine.failure)
       if (messages.success.length === 0) return Effect.succeed([])
       return session.publishAll(target.name, messages.success, engine.success)
     })
 })
 
-/** The hub answers as many topics as fit into a frame; what comes after the last of them is asked for next. */
-const allTopics = Effect.fnUntraced(function* (client: Client.Client, pattern: string | undefined) {
-  const topics: Array<TopicInfo> = []
-  for (;;) {
-    const after = topics.at(-1)?.name
-    const request = {
-      ...(pattern === undefined ? {} : { pattern }),
-      ...(after === undefined ? {} : { after })
-    }
-    const answer = yield* client.request("topics", request)
-    const page = yield* Effect.mapError(Effect.fromResult(decodeTopics(answer)), decodeFailed)
-    // A hub that does not know `after` answers the same again.
-    if (page.length === 0 || (after !== undefined && page.some(({ name }) => name <= after))) return topics
-    for (const topic of page) topics.push(topic)
-  }
-})
+const makeConsume =
+  (
+    client: Client.Client,
+    session: Client.ClientSession,
+    subscribe: Polestar["Service"]["subscribe"],
+    counts: ConsumeCounts
+  ): Consume =>
+  <A, Params, E, R, E2, R2, R3>(
+    source: TopicSource<A, Params>,
+    ...call: LiveCall<A, Params, E, R, E2, R2, R3> | GroupCall<A, Params, E, R, E2, R2, R3>
+  ) =>
+    isOfGroup(call)
+      ? consumeGroup(client, session, source, call[0], call[1], counts)
+      : consume(subscribe(source, call[0]), call[0], call[1], counts)
 
-const makeService = (client: Client.Client, session: Client.ClientSession): Polestar["Service"] => {
+type LiveCall<A, Params, E, R, E2, R2, R3> = readonly [
+  options: ConsumeOptions<E, R3>,
+  handler: Handler<A, Params, E, R> | Handlers<A, Params, E, R, E2, R2>
+]
+
+type GroupCall<A, Params, E, R, E2, R2, R3> = readonly [
+  options: GroupConsumeOptions<E, R3>,
+  handler: GroupHandler<A, Params, E, R> | GroupHandlers<A, Params, E, R, E2, R2>
+]
+
+const isOfGroup = <A, Params, E, R, E2, R2, R3>(
+  call: LiveCall<A, Params, E, R, E2, R2, R3> | GroupCall<A, Params, E, R, E2, R2, R3>
+): call is GroupCall<A, Params, E, R, E2, R2, R3> => call[0].group !== undefined
+
+const makeService = (
+  client: Client.Client,
+  session: Client.ClientSession,
+  clock: Clock.Clock
+): Polestar["Service"] => {
   const counts: ConsumeCounts = { handled: 0, handlerFailures: 0 }
   const openSubscription: Polestar["Service"]["open"] = (source, options) =>
     open(client, session, source, options)
   const subscribe: Polestar["Service"]["subscribe"] = (source, options) =>
     Stream.unwrap(Effect.map(openSubscription(source, options), ({ messages }) => messages))
   return Polestar.of({
-    ...makePublishers(session),
+    ...makePublishers(session, clock),
     subscribe,
     events: (source, options) =>
       Stream.unwrap(Effect.map(openSubscription(source, options), ({ events }) => events)),
     open: openSubscription,
-    consume: (source, handler, options = {}) => consume(subscribe(source, options), handler, options, counts),
-    topics: (pattern) => allTopics(client, pattern),
-    stats: Effect.flatMap(client.request("stats", {}), (answer) =>
-      Effect.mapError(Effect.fromResult(decodeStats(answer)), decodeFailed)
-    ),
+    join: (source, options) => join(client, session, source, options),
+    consume: makeConsume(client, session, subscribe, counts),
+    topics: (pattern) => listTopics(client, pattern),
+    removeTopic: (name) => removeTopic(client, name),
+    groups: makeGroups(client),
+    deadLetters: makeDeadLetters(client),
+    stats: readStats(client),
     state: client.state,
     states: client.states,
     metrics: Effect.map(client.metrics, (metrics) => ({ ...metrics, ...counts })),

@@ -5,6 +5,7 @@
 import { DateTime, type Duration, Result } from "effect"
 import type { Message } from "../protocol/Message.ts"
 import type * as Client from "./Client.ts"
+import { millisOf } from "./Durations.ts"
 import { attributesOf } from "./engine/PublishCall.ts"
 import { encodeFailed, messageInvalid, PolestarError } from "./PolestarError.ts"
 import type { TopicTarget } from "./Topic.ts"
@@ -21,12 +22,20 @@ export interface BatchOptions {
   readonly priority?: number | undefined
   /** After it the message is not delivered any more: 1 ms to 49 days, or infinity, the default. */
   readonly ttl?: Duration.Input | undefined
-  /** The hub is to hold the message until then. For now this hub cannot: it refuses it as `unsupported`. */
+  /**
+   * The hub holds the message until then, by its clock; it takes its place in the topic at that time. A moment that is
+   * past is now.
+   */
   readonly deliverAt?: TimeInput | undefined
+  /** The same, so long after it was published, by this machine's clock. Not with `deliverAt`. */
+  readonly delay?: Duration.Input | undefined
 }
 
 export interface PublishOptions extends BatchOptions {
-  /** Names the message, for who reads it; this hub does not look for messages of the same id yet. Up to 255 bytes. */
+  /**
+   * Names the message: one of an id that the topic had within the hub's window (2 minutes unless set) is not stored
+   * again, and its receipt says `duplicate`. Up to 255 bytes.
+   */
   readonly id?: string | undefined
   /** Messages of one key belong together. Up to 255 bytes. */
   readonly key?: string | undefined
@@ -91,13 +100,23 @@ export const headersWith = (
 ): Readonly<Record<string, string>> | undefined =>
   traceparent === undefined ? headers : { [traceparentHeader]: traceparent, ...headers }
 
-/** The options as the engine takes them, checked by its rules; `undefined` if there are none. */
+/**
+ * The options as the engine takes them, checked by its rules; `undefined` if there are none. `now` is in milliseconds
+ * since 1970.
+ */
 export const engineOptions = (
-  options: BatchOptions | undefined
+  options: BatchOptions | undefined,
+  now: number
 ): Result.Result<Client.PublishOptions | undefined, PolestarError> => {
-  const { deliverAt, priority, ttl } = options ?? {}
-  if ((priority ?? ttl ?? deliverAt) === undefined) return Result.succeed(undefined)
-  const engine = { priority, ttl, deliverAt: deliverAt === undefined ? undefined : timeMillis(deliverAt) }
+  const { delay, deliverAt, priority, ttl } = options ?? {}
+  if ((priority ?? ttl ?? deliverAt ?? delay) === undefined) return Result.succeed(undefined)
+  if (deliverAt !== undefined && delay !== undefined) {
+    return Result.fail(messageInvalid("give one of deliverAt and delay"))
+  }
+  const after = delay === undefined ? 0 : millisOf(delay)
+  if (!(after >= 0)) return Result.fail(messageInvalid("the delay is not a duration"))
+  const at = deliverAt === undefined ? undefined : timeMillis(deliverAt)
+  const engine = { priority, ttl, deliverAt: after > 0 ? now + after : at }
   const attributes = attributesOf(engine)
   return attributes instanceof PolestarError ? Result.fail(attributes) : Result.succeed(engine)
 }

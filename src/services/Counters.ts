@@ -9,10 +9,14 @@ export class Counters {
   bytesDelivered = 0
   batchesReceived = 0
   messagesRejected = 0
+  /** Of those, the ones for which there was no room on disk. */
+  storageFull = 0
   messagesDuplicate = 0
   messagesExpired = 0
   messagesReplayed = 0
   readonly messagesDropped = { "drop-oldest": 0, "drop-newest": 0, disconnect: 0, closed: 0 }
+  /** What became of the messages of all groups. */
+  readonly group = { acknowledged: 0, redelivered: 0, deadLettered: 0, lost: 0 }
   connectionsOpened = 0
   sessionsOpened = 0
   /** Of those, the ones whose uuid had a session that closed before: clients that reconnected. */

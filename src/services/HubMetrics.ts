@@ -10,6 +10,7 @@ import {
   connectionsClosed,
   countMetrics,
   gaugeMetrics,
+  groupMessages,
   messageLatency,
   messagesDropped
 } from "./MetricHandles.ts"
@@ -27,6 +28,9 @@ export interface HubGauges {
   readonly clientQueueDepth: number
   readonly clientQueueBytes: number
   readonly clientQueueCapacity: number
+  readonly groups: number
+  /** Messages that members of groups have and have not acknowledged. */
+  readonly groupInFlight: number
   /** Messages in the last whole second. */
   readonly receivedPerSecond: number
   readonly deliveredPerSecond: number
@@ -42,11 +46,15 @@ export interface HubMetrics extends HubGauges {
   readonly messagesDelivered: number
   readonly bytesDelivered: number
   readonly messagesRejected: number
+  /** Of those, the ones for which there was no room on disk. */
+  readonly storageFull: number
   readonly messagesDuplicate: number
   readonly messagesExpired: number
   readonly messagesReplayed: number
   /** By overflow policy, and `closed`: waiting when the subscription ended. */
   readonly messagesDropped: Readonly<Record<string, number>>
+  /** What became of the messages of all groups: acknowledged, delivered again, made dead letters, lost to retention. */
+  readonly group: Readonly<Record<keyof Counters["group"], number>>
   readonly connectionsOpened: number
   /** By close reason. */
   readonly connectionsClosed: Readonly<Record<string, number>>
@@ -84,6 +92,7 @@ export const metricsOf = (counters: Counters, gauges: HubGauges): HubMetrics => 
   const timed = counters.latencyCounts.reduce((sum, count) => sum + count, 0)
   const {
     connectionsClosed,
+    group,
     latencyBounds: _bounds,
     latencyCounts: _counts,
     latencyMax,
@@ -96,6 +105,7 @@ export const metricsOf = (counters: Counters, gauges: HubGauges): HubMetrics => 
     ...gauges,
     ...counts,
     messagesDropped: { ...messagesDropped },
+    group: { ...group },
     connectionsClosed: Object.fromEntries(connectionsClosed),
     latency: {
       mean: timed === 0 ? 0 : latencySum / timed,
@@ -157,6 +167,9 @@ const register = (
   for (const policy of keysOf(counters.messagesDropped)) {
     count(Metric.withAttributes(messagesDropped, { policy }), () => counters.messagesDropped[policy])
   }
+  for (const outcome of keysOf(counters.group)) {
+    count(Metric.withAttributes(groupMessages, { outcome }), () => counters.group[outcome])
+  }
   for (const reason of keysOf(CloseReasons)) {
     count(Metric.withAttributes(connectionsClosed, { reason }), () => closedBy(counters, reason))
   }
@@ -166,7 +179,9 @@ const register = (
   return registrations
 }
 
-const keysOf = <K extends CountKey | CloseReason | keyof HubGauges | keyof Counters["messagesDropped"]>(
+type Key = CountKey | CloseReason | keyof HubGauges | keyof Counters["messagesDropped"] | keyof Counters["group"]
+
+const keysOf = <K extends Key>(
   record: Readonly<Record<K, unknown>>
 ): ReadonlyArray<K> => Object.keys(record) as Array<K>
 

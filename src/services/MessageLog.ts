@@ -12,10 +12,10 @@ import type { Durability } from "../protocol/Position.ts"
 
 /**
  * `full`: a size limit or the disk; it may pass. `closed`: the log is. `damaged`: what was read is not what was
- * written. `io`: any other failure of the disk.
+ * written. `locked`: another hub has the folder. `io`: any other failure of the disk.
  */
 export class MessageLogError extends Schema.TaggedError<MessageLogError>()("MessageLogError", {
-  reason: Schema.Literals(["full", "closed", "damaged", "io"]),
+  reason: Schema.Literals(["full", "closed", "damaged", "locked", "io"]),
   topic: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
 }) {}

@@ -4,8 +4,9 @@
  * of them: opened again it goes on there, so that who resumes after its last message has missed nothing.
  */
 import { Clock, Effect, Layer, Random } from "effect"
-import { MessageLog, type TopicLog } from "./MessageLog.ts"
-import { MemoryTopicLog, type Place, type TopicLimits } from "./memory/MemoryTopicLog.ts"
+import { type LogOwner, MessageLog, type TopicLog } from "./MessageLog.ts"
+import { HeldBatches } from "./memory/HeldBatches.ts"
+import { MemoryTopicLog, type Place, type Shared, type TopicLimits } from "./memory/MemoryTopicLog.ts"
 import { SegmentStore } from "./memory/SegmentStore.ts"
 
 export interface MemoryLimits extends TopicLimits {
@@ -14,7 +15,11 @@ export interface MemoryLimits extends TopicLimits {
    * reached, what is oldest in the hub is forgotten.
    */
   readonly totalBytes: number
+  /** Bytes that all topics together hold until their time; 64 MiB if absent. What is more is refused. */
+  readonly heldBytes?: number | undefined
 }
+
+const defaultHeldBytes = 64 * 1024 * 1024
 
 /** Epochs rise with time, and differ for logs that were made in the same millisecond. */
 const epochsPerMillisecond = 1024
@@ -33,19 +38,28 @@ export const make = Effect.fnUntraced(function* (limits: MemoryLimits) {
     return lastEpoch
   }
   const places = new Map<string, Place>()
-  const open = (topic: string): TopicLog => {
+  const held = new HeldBatches(limits.heldBytes ?? defaultHeldBytes)
+  const closed = (name: string, { epoch, lostUntil, nextOffset }: TopicLog) => {
+    if (places.size >= maxPlaces) {
+      const oldest = places.keys().next()
+      if (oldest.done !== true) places.delete(oldest.value)
+    }
+    places.set(name, { epoch, lostUntil, nextOffset })
+  }
+  const shared: Shared = { limits, store, held, closed }
+  const open = (topic: string, owner: LogOwner): TopicLog => {
     const place = places.get(topic) ?? { epoch: nextEpoch(), nextOffset: 0, lostUntil: 0 }
     places.delete(topic)
-    const closed = ({ epoch, lostUntil, nextOffset }: TopicLog) => {
-      if (places.size >= maxPlaces) {
-        const oldest = places.keys().next()
-        if (oldest.done !== true) places.delete(oldest.value)
-      }
-      places.set(topic, { epoch, lostUntil, nextOffset })
-    }
-    return store.add((number) => new MemoryTopicLog(number, place, limits, store, closed))
+    return store.add((number) => new MemoryTopicLog(number, owner, place, shared))
   }
-  return MessageLog.of({ open, bytes: () => store.bytes })
+  return MessageLog.of({
+    open,
+    bytes: () => store.bytes,
+    names: () => [],
+    describe: () => undefined,
+    nextDue: () => held.nextDue,
+    due: (now, maxBytes) => Effect.sync(() => held.take(now, maxBytes))
+  })
 })
 
 export const layer = (limits: MemoryLimits): Layer.Layer<MessageLog> => Layer.effect(MessageLog, make(limits))

@@ -27,6 +27,7 @@ export const countMetrics: Readonly<Record<CountKey, Metric.Counter<number>>> = 
   bytesDelivered: counter("polestar_bytes_delivered_total", "Bytes handed to connections, framing included."),
   batchesReceived: counter("polestar_batches_received_total", "Batches taken from publishers."),
   messagesRejected: counter("polestar_messages_rejected_total", "Messages refused, with an error."),
+  storageFull: counter("polestar_storage_full_total", "Messages refused because there was no room on disk."),
   messagesDuplicate: counter("polestar_messages_duplicate_total", "Messages sent again that were there."),
   messagesExpired: counter("polestar_messages_expired_total", "Messages not delivered for their age."),
   messagesReplayed: counter("polestar_messages_replayed_total", "Messages delivered from the log."),
@@ -45,6 +46,8 @@ export const countMetrics: Readonly<Record<CountKey, Metric.Counter<number>>> = 
 
 /** By `policy`: the overflow policy that dropped, or `closed`, waiting when the subscription ended. */
 export const messagesDropped = counter("polestar_messages_dropped_total", "Messages dropped, by policy.")
+/** By `outcome`: acknowledged, redelivered, deadLettered, lost. */
+export const groupMessages = counter("polestar_group_messages_total", "Messages of groups, by outcome.")
 /** By `reason`: the close reason. */
 export const connectionsClosed = counter("polestar_connections_closed_total", "Connections ended, by reason.")
 
@@ -63,6 +66,8 @@ export const gaugeMetrics: Readonly<
   topics: gauge("polestar_topics", "Topics."),
   sessions: gauge("polestar_sessions", "Sessions that are open."),
   subscriptions: gauge("polestar_subscriptions", "Subscriptions that are open."),
+  groups: gauge("polestar_groups", "Groups."),
+  groupInFlight: gauge("polestar_group_in_flight", "Messages that members have and have not acknowledged."),
   queueDepth: Metric.withAttributes(queueDepth, { queue: "topics" }),
   clientQueueDepth: Metric.withAttributes(queueDepth, { queue: "clients" }),
   queueCapacity: Metric.withAttributes(queueFill, { queue: "topics" }),

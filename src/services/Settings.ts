@@ -60,6 +60,9 @@ export class Settings extends Context.Service<
   static readonly layerDefaults: Layer.Layer<Settings> = Layer.orDie(Settings.layerWith({}))
 }
 
+/** Of a hub that is run, and not embedded. */
+const defaultDataDir = "./data"
+
 const loadSettings = Effect.fnUntraced(function* (sources: SettingsSources) {
   const env = sources.env ?? process.env
   const path = sources.file ?? (env[CONFIG_VARIABLE] || undefined)
@@ -67,12 +70,13 @@ const loadSettings = Effect.fnUntraced(function* (sources: SettingsSources) {
   const file = path === undefined ? nothing : yield* readSettingsFile(path)
   const expanded = expandVariables(file.given, env)
   const environment = readEnvironment(env)
-  return yield* resolve(
+  const settings = yield* resolve(
     [givenIn(sources.flags ?? {}, "flag"), environment.given, expanded.given],
     [...file.problems, ...environment.problems, ...expanded.problems],
     environment.warnings,
     file.cause
   )
+  return Settings.of({ ...settings, dataDir: settings.dataDir ?? defaultDataDir })
 })
 
 /** `earlier` and `warnings` are what reading the sources already found; an earlier source wins over a later one. */
@@ -111,7 +115,8 @@ const findConflicts = (
   bad: ReadonlySet<string | undefined>
 ): ReadonlyArray<SettingsProblem> => {
   const { tlsCert, tlsKey, tlsCa, tlsRequestClientCertificate } = values
-  const { readTimeout, pingInterval, restartBackoff, restartBackoffMax } = values
+  const { readTimeout, pingInterval, restartBackoff, restartBackoffMax, groupBackoff, groupMaxBackoff } =
+    values
   const found: Array<SettingsProblem> = []
   const refuse = (isConflict: boolean, key: SettingKey, other: SettingKey, text: string) => {
     if (!isConflict || bad.has(key) || bad.has(other)) return
@@ -153,6 +158,12 @@ const findConflicts = (
     "restartBackoff",
     "restartBackoffMax",
     `found ${restartBackoff} ms; allowed: at most restartBackoffMax, which is ${restartBackoffMax} ms`
+  )
+  refuse(
+    groupBackoff > groupMaxBackoff,
+    "groupBackoff",
+    "groupMaxBackoff",
+    `found ${groupBackoff} ms; allowed: at most groupMaxBackoff, which is ${groupMaxBackoff} ms`
   )
   return found
 }

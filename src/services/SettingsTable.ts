@@ -12,10 +12,10 @@ import {
   host,
   integer,
   milliseconds,
-  optionalPath,
-  text
+  optionalPath
 } from "../protocol/SettingKinds.ts"
 import { schemaOf } from "../protocol/SettingsDecode.ts"
+import { storageSettings } from "./StorageSettings.ts"
 
 const SECOND = 1000
 const HOUR = 3_600_000
@@ -27,7 +27,7 @@ const TIB = 1024 * GIB
 const NO_POOL =
   "has no effect: an actor runs in its sender's turn or on its own fiber, so there is no worker pool"
 const NO_DIAL = "has no effect: the hub never dials its clients, they connect to it"
-const NO_RETRY = "has no effect: live delivery is at most once; redelivery belongs to groups"
+const NO_RETRY = "has no effect: live delivery is at most once; for groups it is `maxRetries`"
 
 /** In the order in which they are shown. */
 export const settingsTable = {
@@ -193,8 +193,9 @@ export const settingsTable = {
     minimum: 0,
     maximum: DAY,
     description:
-      "How long a topic remembers its publishers, so that what is sent again after a lost connection is not stored twice."
+      "How long a topic remembers its publishers and the ids of messages, so that what is published again is not stored twice."
   }),
+  ...storageSettings,
   restartLimit: integer({
     default: 5,
     minimum: 0,
@@ -244,11 +245,6 @@ export const settingsTable = {
     default: "Info",
     description: "The least severe log line that is written."
   }),
-  dataDir: text({
-    default: "./data",
-    description: "Directory of the durable log.",
-    noEffect: "has no effect yet: this version keeps its log in memory"
-  }),
   workerCount: integer({
     default: 100,
     minimum: 1,
@@ -256,14 +252,6 @@ export const settingsTable = {
     unit: "workers",
     description: "Workers that process messages.",
     noEffect: NO_POOL
-  }),
-  maxRetries: integer({
-    default: 3,
-    minimum: 0,
-    maximum: 1000,
-    unit: "attempts",
-    description: "Attempts to deliver a message.",
-    noEffect: NO_RETRY
   }),
   clientWorkerCount: integer({
     default: 100,

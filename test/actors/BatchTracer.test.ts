@@ -39,18 +39,31 @@ const idsOf = (span: ReadableSpan) => ({
 /** A log that opens and takes nothing. */
 const brokenLog = Layer.succeed(MessageLog, {
   bytes: () => 0,
+  names: () => [],
+  describe: () => undefined,
+  nextDue: () => Number.POSITIVE_INFINITY,
+  due: () => Effect.succeed([]),
   open: (): TopicLog => ({
     epoch: 1,
     durability: "accepted",
+    isReceiptEarly: false,
     nextOffset: 0,
     firstOffset: 0,
     lostUntil: 0,
+    lastTimestamp: 0,
     messages: 0,
     bytes: 0,
-    append: () => Effect.die(new Error("the disk is full")),
+    room: undefined,
+    append: () => {
+      throw new Error("the disk is full")
+    },
+    hold: () => {
+      throw new Error("the disk is full")
+    },
     read: () => Effect.succeed([]),
     offsetAt: () => Effect.succeed(0),
     expire: () => {},
+    remove: Effect.void,
     close: () => {}
   })
 })
@@ -191,7 +204,7 @@ describe("batch tracer", () => {
       const polestar = yield* Polestar
       const handled = yield* Deferred.make<string>()
       yield* Effect.forkScoped(
-        polestar.consume(temperature, () =>
+        polestar.consume(temperature, {}, () =>
           Effect.flatMap(Effect.currentSpan, ({ traceId }) => Deferred.succeed(handled, traceId))
         )
       )

@@ -1,69 +1,130 @@
-/** A log in memory that fails when a test says so. */
+/**
+ * A log in memory that does what a test says: it fails, keeps batches back until they are released, and outlives a
+ * hub, so that a test can end one at any point between an append and its receipt and start another on what was kept.
+ */
 import { Effect, Layer } from "effect"
-import { MessageLog, MessageLogError, type TopicLog } from "../../src/services/MessageLog.ts"
+import type { Batch } from "../../src/protocol/Batch.ts"
+import type { Durability } from "../../src/protocol/Position.ts"
+import { MessageLog, type MessageLogError, type TopicLog } from "../../src/services/MessageLog.ts"
 import * as MessageLogMemory from "../../src/services/MessageLogMemory.ts"
+import { FailingTopicLog, Given, LastingOwner } from "./FailingTopicLog.ts"
 
-export interface Faults {
-  /** Of topics that are named here the next so many appends fail, or throw. */
-  readonly failures: Map<string, number>
-  readonly throws: Map<string, number>
+/** What waits until it is released: to be appended, or to be held until `at`. */
+interface Waiting {
+  readonly log: FailingTopicLog
+  readonly batch: Batch
+  readonly at: number | undefined
 }
 
-export const noFaults = (): Faults => ({ failures: new Map(), throws: new Map() })
+export class Faults {
+  /** Of topics that are named here the next so many appends (or holds) fail, or throw. */
+  readonly failures = new Map<string, number>()
+  readonly throws = new Map<string, number>()
+  /** What is appended to topics that are named here waits until it is released or refused. */
+  readonly holdsBack = new Set<string>()
+  /** Whether every batch is kept later, though without being released, as on a disk. */
+  isLate = false
+  /** What the log says of itself. */
+  durability: Durability = "accepted"
+  isReceiptEarly = false
+  room: Effect.Effect<void> | undefined
+  /** Whether topics keep their messages when they are closed, as on a disk. */
+  outlivesHub = false
+  /** Rises with each crash; logs that were opened in an earlier life refuse. */
+  life = 0
+  private waiting: ReadonlyArray<Waiting> = []
+  private isScheduled = false
+  private given: ReadonlyArray<Given> = []
 
-const takeOne = (counts: Map<string, number>, topic: string): boolean => {
-  const left = counts.get(topic) ?? 0
-  counts.set(topic, left - 1)
-  return left > 0
+  /** How many batches of the topic wait. */
+  waitingFor(topic: string): number {
+    return this.waiting.filter(({ log }) => log.topic === topic).length
+  }
+
+  /** Keeps the first `count` that wait, and tells the topic. Answers how many. */
+  release(topic: string, count = Number.POSITIVE_INFINITY): number {
+    return this.take(topic, count, (log, each) => log.keep(each.batch, each.at, true))
+  }
+
+  /** As `release`, but the topic is never told: as if the hub ended before it was. */
+  keepUntold(topic: string, count = Number.POSITIVE_INFINITY): number {
+    return this.take(topic, count, (log, each) => log.keep(each.batch, each.at, false))
+  }
+
+  /** Refuses the first `count` that wait. */
+  refuse(topic: string, count = Number.POSITIVE_INFINITY, reason: MessageLogError["reason"] = "io"): number {
+    return this.take(topic, count, (log, { batch }) => log.refuse(batch, reason))
+  }
+
+  /**
+   * The hub is no more, at once: what waits is lost, and what it still does to the log has no effect. With
+   * `outlivesHub` a hub that opens the log now finds all that was kept; a batch that was due and not appended is due
+   * again.
+   */
+  crash(): void {
+    this.life++
+    this.waiting = []
+    const { given } = this
+    this.given = []
+    for (const each of given) each.holdAgain()
+  }
+
+  add(waiting: Waiting): void {
+    this.waiting = [...this.waiting, waiting]
+    if (!this.isLate || this.isScheduled) return
+    this.isScheduled = true
+    queueMicrotask(() => {
+      this.isScheduled = false
+      for (const { log } of this.waiting) if (!this.holdsBack.has(log.topic)) this.release(log.topic)
+    })
+  }
+
+  gave(given: Given): void {
+    this.given = [...this.given.filter((each) => !each.isForgotten), given]
+  }
+
+  private take(topic: string, count: number, each: (log: FailingTopicLog, waiting: Waiting) => void): number {
+    const taken = this.waiting.filter(({ log }) => log.topic === topic).slice(0, count)
+    this.waiting = this.waiting.filter((waiting) => !taken.includes(waiting))
+    for (const waiting of taken) each(waiting.log, waiting)
+    return taken.length
+  }
 }
 
-const failing = (topic: string, log: TopicLog, faults: Faults): TopicLog => ({
-  get epoch() {
-    return log.epoch
-  },
-  get durability() {
-    return log.durability
-  },
-  get nextOffset() {
-    return log.nextOffset
-  },
-  get firstOffset() {
-    return log.firstOffset
-  },
-  get lostUntil() {
-    return log.lostUntil
-  },
-  get messages() {
-    return log.messages
-  },
-  get bytes() {
-    return log.bytes
-  },
-  append: (batch) => {
-    if (takeOne(faults.throws, topic)) throw new Error("a fault of the test's")
-    if (takeOne(faults.failures, topic)) return Effect.fail(new MessageLogError({ reason: "io", topic }))
-    return log.append(batch)
-  },
-  read: (offset, maxBytes) => log.read(offset, maxBytes),
-  offsetAt: (time) => log.offsetAt(time),
-  expire: (now) => log.expire(now),
-  close: () => log.close()
+export const noFaults = (): Faults => new Faults()
+
+/** The log as a service, to be given to several hubs one after the other. */
+export const makeFailingLog = Effect.fnUntraced(function* (faults: Faults) {
+  const limits = { messages: 1000, bytes: 1_000_000, age: 600_000, totalBytes: 10_000_000 }
+  const inner = yield* MessageLogMemory.make(limits)
+  const topics = new Map<string, LastingOwner>()
+  const openInner = (topic: string, owner: LastingOwner): TopicLog => {
+    const log = inner.open(topic, owner)
+    if (Effect.isEffect(log)) throw new Error("the log in memory opens at once")
+    return log
+  }
+  return MessageLog.of({
+    bytes: inner.bytes,
+    names: () => (faults.outlivesHub ? [...topics.keys()] : []),
+    describe: (topic) => (faults.outlivesHub ? topics.get(topic)?.log : undefined),
+    nextDue: inner.nextDue,
+    due: (now, maxBytes) =>
+      Effect.map(inner.due(now, maxBytes), (held) =>
+        held.map((each) => {
+          const given = new Given(each, (topic) => topics.get(topic))
+          faults.gave(given)
+          return given
+        })
+      ),
+    open: (topic, to) => {
+      const owner = topics.get(topic) ?? new LastingOwner(to)
+      owner.to = to
+      owner.log ??= openInner(topic, owner)
+      topics.set(topic, owner)
+      return new FailingTopicLog(owner, owner.log, faults, () => topics.delete(topic))
+    }
+  })
 })
 
 export const failingLog = (faults: Faults): Layer.Layer<MessageLog> =>
-  Layer.effect(
-    MessageLog,
-    Effect.gen(function* () {
-      const limits = { messages: 1000, bytes: 1_000_000, age: 600_000, totalBytes: 10_000_000 }
-      const inner = yield* MessageLogMemory.make(limits)
-      return MessageLog.of({
-        bytes: inner.bytes,
-        open: (topic) => {
-          const log = inner.open(topic)
-          return Effect.isEffect(log)
-            ? Effect.map(log, (opened) => failing(topic, opened, faults))
-            : failing(topic, log, faults)
-        }
-      })
-    })
-  )
+  Layer.effect(MessageLog, makeFailingLog(faults))

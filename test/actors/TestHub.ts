@@ -4,6 +4,8 @@ import { TestClock } from "effect/testing"
 import { Hub } from "../../src/actors/Hub.ts"
 import type { MessageLog } from "../../src/services/MessageLog.ts"
 import * as MessageLogMemory from "../../src/services/MessageLogMemory.ts"
+import type { StateStore } from "../../src/services/StateStore.ts"
+import * as StateStoreMemory from "../../src/services/StateStoreMemory.ts"
 import { Settings, type SettingsInput } from "../../src/services/Settings.ts"
 
 /** The log in memory as the settings bound it. */
@@ -13,7 +15,8 @@ export const memoryLog: Layer.Layer<MessageLog, never, Settings> = Layer.unwrap(
       messages: settings.hotTierMessages,
       bytes: settings.hotTierBytes,
       age: settings.hotTierRetention,
-      totalBytes: settings.hotTierTotalBytes
+      totalBytes: settings.hotTierTotalBytes,
+      heldBytes: settings.maxHeldBytes
     })
   )
 )
@@ -35,11 +38,13 @@ const endsInTime = Layer.effectDiscard(
 
 export const hubWith = (
   input: SettingsInput = {},
-  log: Layer.Layer<MessageLog, never, Settings> = memoryLog
+  log: Layer.Layer<MessageLog, never, Settings> = memoryLog,
+  store: Layer.Layer<StateStore> = StateStoreMemory.layer
 ): Layer.Layer<Hub | Settings> =>
   endsInTime.pipe(
-    Layer.provideMerge(Hub.layer),
+    Layer.provideMerge(Layer.orDie(Hub.layer)),
     Layer.provide(log),
+    Layer.provide(store),
     Layer.provideMerge(Layer.orDie(Settings.layerWith(input))),
     Layer.provideMerge(Logger.layer([]))
   )

@@ -32,6 +32,8 @@ const environment = (extra: Readonly<Record<string, string>>): Record<string, st
   ...Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(POLESTAR_|OTEL_|FORCE_COLOR)/.test(name))
   ),
+  // Nothing on disk unless a test asks for it.
+  ...(extra.POLESTAR_DATA_DIR === undefined ? { POLESTAR_DURABILITY: "> = memory" } : {}),
   ...extra
 })
 

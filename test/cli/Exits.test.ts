@@ -10,7 +10,7 @@ describe("polestar exits", () => {
       const ended = yield* run(["--help"])
       assert.strictEqual(ended.code, 0)
       assert.match(ended.stdout, /69 hub unavailable, 78 wrong settings/)
-      for (const name of ["hub", "pub", "sub", "topics", "stats", "bench"]) {
+      for (const name of ["hub", "pub", "sub", "replay", "group", "dead", "topics", "stats", "bench"]) {
         assert.match(ended.stdout, new RegExp(`^ +${name} +\\S`, "m"))
       }
       assert.notInclude(ended.stdout, "\u001b")
@@ -81,5 +81,23 @@ const wrongUses = [
   [["sub", "a", "--last", "1", "--from", "5m"], "--last and --from: give one of them"],
   [["sub", "a", "--from", "tea time"], "--from: found"],
   [["sub", "a", "--port", "99999"], "--port: found"],
+  [["pub", "a.b", "x", "--deliver-at", "soon"], '--deliver-at: found "soon"; allowed'],
+  [
+    ["pub", "a.b", "x", "--deliver-at", "2030-01-01", "--delay", "1s"],
+    "--deliver-at and --delay: give one of"
+  ],
+  [["sub", "a", "--order", "key"], "--order: only with --group"],
+  [["sub", "a", "--group", "g", "--last", "1"], "--last: not with --group"],
+  [["sub", "a", "--group", "g", "--from", "7"], "--from: an offset needs its epoch here"],
+  [["replay", "a.b"], "--last and --from: give one of them"],
+  [["replay", "a.*", "--from", "7"], "--from: an offset is of one topic"],
+  [["replay", "a.b", "--from", "now"], '--from: found "now"; allowed: "last <number>", first'],
+  [["replay", "a.b", "--from", "first", "--to-topic", "b.*"], "--to-topic: "],
+  [["group"], "see polestar group --help"],
+  [["group", "create", "g"], "Missing required flag: --pattern"],
+  [["group", "reset", "g", "--to", "tea"], '--to: found "tea"; allowed: now, first'],
+  [["group", "rm", "g"], "Give --yes"],
+  [["topics", "rm", "a.b"], "Give --yes"],
+  [["dead", "requeue", "$dead.a.b", "--offset", "-1"], "an integer from 0"],
   [["hub", "--ip", "127.0.0.1", "--host", "::1"], "--ip and --host mean the same here"]
 ] as const

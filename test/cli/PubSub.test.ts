@@ -100,6 +100,28 @@ layer(HubServer.layerWith({ port: 0 }), { excludeTestServices: true })("polestar
     })
   )
 
+  it.effect("pub - is held until --deliver-at, or for --delay", () =>
+    Effect.gen(function* () {
+      const env = yield* environment
+      const sub = yield* start(["sub", "held.*", "--count", "2", "--format", "json"], env)
+      yield* sub.stderr(/Subscribed/)
+      const at = Date.now() + 700
+      const delayed = yield* run(["pub", "held.a", "a", "--delay", "700ms"], env)
+      assert.strictEqual(delayed.stdout, "held.a held accepted\n")
+      const timed = yield* run(
+        ["pub", "held.b", "b", "--deliver-at", String(at + 2000), "--format", "json"],
+        env
+      )
+      assert.deepStrictEqual(jsonLines(timed.stdout), [
+        { topic: "held.b", held: true, durability: "accepted", duplicate: false }
+      ])
+      const [first, second] = jsonLines((yield* sub.ended).stdout)
+      assert.include(first, { topic: "held.a", payload: "a" })
+      assert.include(second, { topic: "held.b", payload: "b" })
+      assert.isAtLeast(Date.now(), at + 2000)
+    })
+  )
+
   it.effect("pub - says in one line that its traces go nowhere, and publishes all the same", () =>
     Effect.gen(function* () {
       const endpoint = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://user:secret@127.0.0.1:1/v1/traces" }

@@ -1,7 +1,7 @@
 /** A hub in the test's process with clients that work on it without a pause, to see that a fault touches nobody else. */
 import { assert } from "@effect/vitest"
 import { Effect, Layer, Schema, type Scope, Stream } from "effect"
-import { Hub, type SettingsError, TcpServer, type TcpServerError } from "../../src/hub.ts"
+import { Hub, TcpServer } from "../../src/hub.ts"
 import type { PolestarError } from "../../src/sdk/PolestarError.ts"
 import * as Topic from "../../src/sdk/Topic.ts"
 import type { SettingsInput } from "../../src/services/Settings.ts"
@@ -48,7 +48,7 @@ export const workOn = Effect.fnUntraced(function* (
 
 export const busyHub = Effect.fnUntraced(function* (
   settings: SettingsInput = {}
-): Effect.fn.Return<BusyHub, PolestarError | SettingsError | TcpServerError, Scope.Scope> {
+): Effect.fn.Return<BusyHub, PolestarError | HubServer.HubServerError, Scope.Scope> {
   const context = yield* Layer.build(HubServer.layerWith({ port: 0, ...settings }))
   return yield* Effect.gen(function* () {
     const { port } = yield* TcpServer

@@ -7,12 +7,15 @@ import { Effect, Layer, References } from "effect"
 import { Hub, TcpServer } from "../../src/hub.ts"
 import * as HubServer from "../../src/transports/HubServer.ts"
 
-const flags = Object.fromEntries(
+const flags: Record<string, string> = Object.fromEntries(
   process.argv.slice(2).map((argument): [string, string] => {
     const at = argument.indexOf("=")
     return [argument.slice(0, at), argument.slice(at + 1)]
   })
 )
+
+// Nothing on disk unless a test asks for it.
+if (flags.dataDir === undefined) flags.durability = "> = memory"
 
 const tellParent = Effect.map(TcpServer, ({ port }) => {
   process.on("message", () => {

@@ -3,12 +3,13 @@ import { Arbitrary, Schema } from "effect"
 import { type CloseReason, CloseReasons } from "../../src/protocol/CloseReason.ts"
 import { type ErrorCode, ErrorCodes } from "../../src/protocol/ErrorCode.ts"
 import type { Frame, FrameOf } from "../../src/protocol/Frame.ts"
-import { Durabilities, Overflows } from "../../src/protocol/Position.ts"
+import { Durabilities, Fates, Orders, Overflows } from "../../src/protocol/Position.ts"
 
 const below = (limit: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: limit - 1 })))
 
 const u8 = below(256)
+const u16 = below(65_536)
 const u32 = below(4_294_967_296)
 const u64 = below(Number.MAX_SAFE_INTEGER)
 const bool = Arbitrary.schema(Schema.Boolean)
@@ -23,6 +24,8 @@ const uuid = Arbitrary.map(Arbitrary.array(u8, { minLength: 16, maxLength: 16 })
 const closeReason = Arbitrary.schema(Schema.Literals(Object.keys(CloseReasons) as ReadonlyArray<CloseReason>))
 const errorCode = Arbitrary.schema(Schema.Literals(Object.keys(ErrorCodes) as ReadonlyArray<ErrorCode>))
 const overflow = Arbitrary.schema(Schema.Literals(Overflows))
+const order = Arbitrary.schema(Schema.Literals(Orders))
+const fate = Arbitrary.schema(Schema.Literals(Fates))
 const durability = Arbitrary.schema(Schema.Literals(Durabilities))
 const position = Arbitrary.all({ epoch: u64, offset: u64 })
 const topicPosition = Arbitrary.all({ topic: text, epoch: u64, offset: u64 })
@@ -38,8 +41,14 @@ const start = oneOf<FrameOf<"Subscribe">["start"]>([
   Arbitrary.all({ _tag: tag("Last"), count: u32 }),
   Arbitrary.all({ _tag: tag("Position"), position }),
   Arbitrary.all({ _tag: tag("Time"), time: u64 }),
-  Arbitrary.all({ _tag: tag("Resume"), since: u64, topics: Arbitrary.array(topicPosition, { maxLength: 4 }) })
+  Arbitrary.all({
+    _tag: tag("Resume"),
+    since: u64,
+    topics: Arbitrary.array(topicPosition, { maxLength: 4 })
+  }),
+  Arbitrary.all({ _tag: tag("First") })
 ])
+const ranges = Arbitrary.array(Arbitrary.all({ from: u64, to: u64 }), { maxLength: 4 })
 
 /** One for each frame: the compiler checks that none is missing. */
 export const frameArbitraries: { readonly [K in Frame["_tag"]]: Arbitrary.Arbitrary<FrameOf<K>> } = {
@@ -140,6 +149,54 @@ export const frameArbitraries: { readonly [K in Frame["_tag"]]: Arbitrary.Arbitr
     from: position,
     to: position
   }),
+  Join: Arbitrary.all({
+    _tag: tag("Join"),
+    session: u32,
+    request: u32,
+    subscription: u32,
+    group: text,
+    pattern: text,
+    creditMessages: u32,
+    creditBytes: u32,
+    start,
+    order,
+    ackWait: u32,
+    maxDeliveries: u16,
+    maxInFlight: u32,
+    backoff: u32,
+    maxBackoff: u32
+  }),
+  Joined: Arbitrary.all({
+    _tag: tag("Joined"),
+    session: u32,
+    request: u32,
+    subscription: u32,
+    created: bool,
+    ackWait: u32
+  }),
+  Ack: Arbitrary.all({
+    _tag: tag("Ack"),
+    session: u32,
+    request: u32,
+    group: text,
+    topic: text,
+    epoch: u64,
+    ranges
+  }),
+  Refuse: Arbitrary.all({
+    _tag: tag("Refuse"),
+    session: u32,
+    request: u32,
+    group: text,
+    topic: text,
+    epoch: u64,
+    fate,
+    delay: u32,
+    error: text,
+    ranges
+  }),
+  Acked: Arbitrary.all({ _tag: tag("Acked"), session: u32, request: u32 }),
+  Left: Arbitrary.all({ _tag: tag("Left"), session: u32, subscription: u32, reason: closeReason }),
   Failure: Arbitrary.all({
     _tag: tag("Failure"),
     session: u32,

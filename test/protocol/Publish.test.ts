@@ -158,17 +158,19 @@ describe("deliver - frames", () => {
     {
       session: u32,
       subscription: u32,
+      attempt: whole(0, 255),
       skip: u32,
       count: u32,
       epoch: whole(0, Number.MAX_SAFE_INTEGER),
       offset: whole(0, Number.MAX_SAFE_INTEGER),
       timestamp: whole(0, Number.MAX_SAFE_INTEGER)
     },
-    ({ session, subscription, ...place }) =>
+    ({ attempt, session, subscription, ...place }) =>
       Effect.sync(() => {
         const body = Uint8Array.of(9, 8, 7)
         const bytes = concat([new Uint8Array(2 + deliverHeaderBytes), body])
-        writeDeliverHeader(bytes, 2, session, subscription, { ...place, bytes: body, start: 0, end: 3 })
+        const batch = { ...place, bytes: body, start: 0, end: 3 }
+        writeDeliverHeader(bytes, 2, session, subscription, batch, attempt)
         const reader = new FrameReader(1000)
         reader.push(bytes.subarray(2))
         assert.isTrue(reader.next())
@@ -176,6 +178,7 @@ describe("deliver - frames", () => {
         assert.deepStrictEqual(readDeliver(bytes, 2, bytes.length), {
           session,
           subscription,
+          attempt,
           ...place,
           bytes,
           start: 2 + deliverHeaderBytes,

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { Hub } from "../../src/actors/Hub.ts"
 import { CloseReasons } from "../../src/protocol/CloseReason.ts"
 import type { Duplex } from "../../src/protocol/Duplex.ts"
@@ -221,6 +222,60 @@ describe("readme", () => {
       send(frame(0x02, 0))
       const goodbye = yield* next
       assert.deepStrictEqual(goodbye.slice(4, 8), [0x22, 0, ...u16(3500)])
+    }).pipe(Effect.provide(hubWith()))
+  )
+
+  it.effect("readme - a client written from the page joins a group, acknowledges and refuses", () =>
+    Effect.gen(function* () {
+      const hub = yield* Hub
+      const { next, send } = conversation(yield* hub.connect)
+      const uuid = Array.from({ length: 16 }, (_, index) => index)
+      const notGiven = u32(0xffff_ffff)
+      const unlimited = u32(0xffff_ffff)
+      send([...bytesOf(example), ...frame(0x03, 0, u32(1), u32(11), uuid, u32(5), text8("me"))])
+      yield* next
+      assert.deepStrictEqual(yield* next, frame(0x04, 0, u32(1), u32(11)))
+
+      const join = (request: number, group: string, pattern: string) =>
+        frame(
+          0x18,
+          0,
+          ...[u32(1), u32(request), u32(request), text8(group), text8(pattern), unlimited, unlimited],
+          ...[u8(5), u8(0), u32(20_000), u16(0xffff), notGiven, notGiven, notGiven]
+        )
+      send(join(12, "workers", "jobs.*"))
+      assert.deepStrictEqual(yield* next, frame(0x19, 0, u32(1), u32(12), u32(12), u8(1), u32(20_000)))
+      send(join(13, "workers", "jobs.*"))
+      assert.deepStrictEqual((yield* next).slice(4, 16), [0x1f, 0, ...u32(1), ...u32(13), ...u16(8)])
+
+      const record = [...u32(4), ...u8(0), ...ascii("job")]
+      const publish = frame(0x10, 0, u32(1), u32(1), u16(3), u8(0), text8("jobs.a"), record, record, record)
+      send(publish)
+      const deliver = yield* next
+      const epoch = deliver.slice(14, 22)
+      const delivered = (attempt: number, offset: number, skip: number, count: number) =>
+        frame(0x11, attempt, u32(1), u32(12), epoch, u64(offset), u64(0), u32(skip), u32(count), publish)
+      assert.deepStrictEqual(deliver, delivered(1, 0, 0, 3))
+
+      const of = (request: number) => [u32(1), u32(request), text8("workers"), text8("jobs.a"), epoch]
+      const range = (from: number, to: number) => [...u32(1), ...u64(from), ...u64(to)]
+      send(frame(0x1a, 0, ...of(14), range(0, 1)))
+      assert.deepStrictEqual(yield* next, frame(0x1c, 0, u32(1), u32(14)))
+      send(frame(0x1b, 0, ...of(15), u8(0), u32(500), text16("not now"), range(2, 3)))
+      assert.deepStrictEqual(yield* next, frame(0x1c, 0, u32(1), u32(15)))
+      yield* TestClock.adjust(500)
+      assert.deepStrictEqual(yield* next, delivered(2, 2, 2, 1))
+
+      send(frame(0x0d, 0, u32(16), text8("group"), ascii('{"name":"workers"}')))
+      const group: unknown = JSON.parse(String.fromCharCode(...(yield* next).slice(10)))
+      assert.nestedPropertyVal(group, "inFlight", 2)
+      assert.nestedPropertyVal(group, "lanes[0].floor", 1)
+      assert.nestedPropertyVal(group, "lanes[0].end", 3)
+
+      send(frame(0x0d, 0, u32(17), text8("group.remove"), ascii('{"name":"workers"}')))
+      const last = [yield* next, yield* next]
+      assert.deepInclude(last, frame(0x1d, 0, u32(1), u32(12), u16(3504)))
+      assert.deepInclude(last, frame(0x0e, 0, u32(17), ascii("{}")))
     }).pipe(Effect.provide(hubWith()))
   )
 })

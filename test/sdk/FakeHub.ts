@@ -1,6 +1,6 @@
 /**
- * The hub's end of connections in memory, with a script instead of topics. It says WELCOME, OPENED and SUBSCRIBED
- * by itself; all else a test sends. What a client sent is in `seen`.
+ * The hub's end of connections in memory, with a script instead of topics. It says WELCOME, OPENED, SUBSCRIBED,
+ * UNSUBSCRIBED, JOINED and ACKED by itself; all else a test sends. What a client sent is in `seen`.
  */
 import { Effect, type Scope } from "effect"
 import { ByteWriter, decodeText } from "../../src/protocol/Bytes.ts"
@@ -21,6 +21,7 @@ export interface Published {
   readonly flags: number
   readonly priority: number
   readonly ttl: number
+  readonly deliverAt: number
   readonly topic: string
   readonly payloads: ReadonlyArray<string>
   readonly bytes: number
@@ -35,6 +36,8 @@ export interface Delivery {
   readonly epoch?: number
   readonly offset: number
   readonly priority?: number
+  /** Of a member of a group. */
+  readonly attempt?: number
   readonly payloads: ReadonlyArray<string>
 }
 
@@ -49,7 +52,7 @@ export const encodeDelivery = (delivery: Delivery): Uint8Array => {
   const messages = payloads.map((payload) => ({ payload: bytesOf(payload) }))
   encodePublish(writer, { session: 77, sequence: 1, topic, priority }, messages)
   const bytes = writer.written()
-  writeDeliverHeader(bytes, 0, delivery.session ?? 1, delivery.subscription ?? 1, {
+  const placed = {
     bytes,
     start: deliverHeaderBytes,
     end: bytes.length,
@@ -58,7 +61,15 @@ export const encodeDelivery = (delivery: Delivery): Uint8Array => {
     epoch: delivery.epoch ?? 1,
     offset: delivery.offset,
     timestamp: 0
-  })
+  }
+  writeDeliverHeader(
+    bytes,
+    0,
+    delivery.session ?? 1,
+    delivery.subscription ?? 1,
+    placed,
+    delivery.attempt ?? 0
+  )
   return bytes
 }
 
@@ -67,9 +78,10 @@ const readPublished = (bytes: Uint8Array, start: number, end: number): Published
   if (!readPublish(bytes, start, end, header)) throw new Error("not a PUBLISH frame")
   const payloads: Array<string> = []
   forEachMessage(bytes, start, end, 0, header.count, (message) => payloads.push(textOf(message.payload)))
-  const { flags, priority, sequence, session, ttl } = header
+  const { deliverAt, flags, priority, sequence, session, ttl } = header
   const topic = textOf(bytes.subarray(header.topicStart, header.topicEnd))
-  return { _tag: "Publish", session, sequence, flags, priority, ttl, topic, payloads, bytes: end - start }
+  const fields = { session, sequence, flags, priority, ttl, deliverAt, topic, payloads, bytes: end - start }
+  return { _tag: "Publish", ...fields }
 }
 
 export class FakeConnection {
@@ -149,6 +161,8 @@ export class FakeHub {
   /** The time and the position that SUBSCRIBED tells. */
   time = 5000
   position: { readonly epoch: number; readonly offset: number } | undefined
+  /** The acknowledgement wait that JOINED tells, in milliseconds. */
+  ackWait = 30_000
   /** Frames that are not answered by themselves. */
   readonly ignored = new Set<Seen["_tag"]>()
   /** Sees each frame before the answers that come by themselves. */
@@ -186,6 +200,15 @@ export class FakeHub {
       const { request, session, subscription } = frame
       const { position, time } = this
       connection.send({ _tag: "Subscribed", session, request, subscription, time, position })
+    } else if (frame._tag === "Unsubscribe") {
+      connection.send({ _tag: "Unsubscribed", session: frame.session, request: frame.request })
+    } else if (frame._tag === "Join") {
+      const { request, session, subscription } = frame
+      const { ackWait } = this
+      connection.send({ _tag: "Joined", session, request, subscription, created: true, ackWait })
+    } else if (frame._tag === "Ack" || frame._tag === "Refuse") {
+      const { request, session } = frame
+      if (request !== 0) connection.send({ _tag: "Acked", session, request })
     } else if (frame._tag === "Goodbye") connection.duplex.end()
   }
 }

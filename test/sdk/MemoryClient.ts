@@ -99,7 +99,7 @@ const makeSession = (state: State, id: string): ClientSession => {
     const offset = log.push({ message, publisher: id, timestamp }) - 1
     state.published++
     for (const listener of state.listeners) offer(state, listener, topic, offset)
-    return { topic, position: { epoch, offset }, durability: "accepted", duplicate: false }
+    return { topic, position: { epoch, offset }, durability: "accepted", duplicate: false, held: false }
   }
   const publishAll: ClientSession["publishAll"] = (topic, messages) =>
     Effect.map(Clock.currentTimeMillis, (now) => messages.map((message) => store(topic, message, now)))
@@ -114,7 +114,8 @@ const makeSession = (state: State, id: string): ClientSession => {
           return Queue.end(listener.queue)
         }),
         ({ queue }) => ({ take: Queue.takeAll(queue) })
-      )
+      ),
+    join: () => Effect.die("this hub has no groups")
   }
 }
 
@@ -163,6 +164,6 @@ const offer = (state: State, listener: Listener, topic: string, offset: number):
   Queue.offerUnsafe(queue, {
     _tag: "Messages",
     topic,
-    batch: { ...batch, timestamp: stored.timestamp, session: 1, subscription: 1 }
+    batch: { ...batch, timestamp: stored.timestamp, session: 1, subscription: 1, attempt: 0 }
   })
 }

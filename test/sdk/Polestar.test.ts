@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schedule, Schema, Stream, Tracer } from "effect"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import { TestClock } from "effect/testing"
+import * as Failure from "../../src/sdk/Failure.ts"
 import { Polestar } from "../../src/sdk/Polestar.ts"
+import type { PolestarError } from "../../src/sdk/PolestarError.ts"
 import * as Topic from "../../src/sdk/Topic.ts"
 import { makeMemoryClient } from "./MemoryClient.ts"
 
@@ -98,12 +100,15 @@ describe("polestar - tracing", () => {
         yield* star
           .consume(
             Numbers,
-            () =>
-              Effect.andThen(
-                Effect.withFiber((fiber) => Effect.sync(() => parents.push(fiber.cache.span?.spanId))),
-                Effect.fail("end")
-              ),
-            { ...fromAll, trace, onFailure: () => Effect.fail("end") }
+            { ...fromAll, trace },
+            {
+              handle: () =>
+                Effect.andThen(
+                  Effect.withFiber((fiber) => Effect.sync(() => parents.push(fiber.cache.span?.spanId))),
+                  Effect.fail("end")
+                ),
+              onFailure: () => Effect.fail("end")
+            }
           )
           .pipe(Effect.flip, Effect.withTracer(tracer))
         const [span] = spans
@@ -134,17 +139,19 @@ describe("polestar - consume in time", () => {
       const fiber = yield* Effect.forkChild(
         star.consume(
           Numbers,
-          ({ value }) => {
-            seen.push(value)
-            return value < 3 ? Effect.fail("down") : Effect.void
-          },
           {
             ...fromAll,
-            onFailure: () => Effect.void,
             circuitBreaker: {
               tripPolicy: CircuitBreaker.consecutive(2),
               openDuration: Schedule.exponential("10 seconds")
             }
+          },
+          {
+            handle: ({ value }) => {
+              seen.push(value)
+              return value < 3 ? Effect.fail("down") : Effect.void
+            },
+            onFailure: () => Effect.void
           }
         ),
         { startImmediately: true }
@@ -170,11 +177,14 @@ describe("polestar - consume in time", () => {
       const fiber = yield* Effect.forkChild(
         star.consume(
           Numbers,
-          () => {
-            attempts++
-            return Effect.fail("busy")
-          },
-          { ...fromAll, retry: Schedule.spaced("1 second"), onFailure: () => Effect.void }
+          { ...fromAll, retry: Schedule.spaced("1 second") },
+          {
+            handle: () => {
+              attempts++
+              return Effect.fail("busy")
+            },
+            onFailure: () => Effect.void
+          }
         ),
         { startImmediately: true }
       )
@@ -193,18 +203,55 @@ describe("polestar - types", () => {
       const star = yield* Polestar
       const City = Topic.make("weather.{city}", Schema.Struct({ celsius: Schema.Number }))
       // Compiled, not run: the parameters, the value and the error have their types without annotations.
-      const run = star.consume(
+      const live = star.consume(
         City,
-        ({ params, value }) => (value.celsius > 40 ? Effect.fail({ hot: params.city }) : Effect.void),
-        { onFailure: (error, { params }) => Effect.log(error.hot.toUpperCase(), params.city) }
+        { retry: Schedule.recurs(2) },
+        {
+          handle: ({ params, value }) =>
+            value.celsius > 40 ? Effect.fail({ hot: params.city }) : Effect.void,
+          onFailure: (error, { params }) => Effect.log(error.hot.toUpperCase(), params.city)
+        }
       )
+      const group: Effect.Effect<void, PolestarError | 7> = star.consume(
+        City,
+        { group: "g" },
+        {
+          handle: ({ attempt, params }) => (attempt > 2 ? Effect.fail({ hot: params.city }) : Effect.void),
+          onFailure: (error, { attempt }) => {
+            if (attempt > 9) return Effect.fail(7 as const)
+            return error.hot === "" ? Failure.park : Effect.succeed(Failure.retryAfter("1 second"))
+          }
+        }
+      )
+      const plain: Effect.Effect<void, PolestarError> = star.consume(
+        City,
+        { group: "g", retry: Schedule.exponential("1 second"), whenExhausted: "park" },
+        ({ attempt, value }) => (value.celsius > attempt ? Effect.fail("hot") : Effect.void)
+      )
+      const typed = star.consume(City, { retry: Schedule.identity<string>() }, ({ value }) =>
+        value.celsius > 40 ? Effect.fail("hot") : Effect.void
+      )
+      const inGroup = star.consume(
+        City,
+        { group: "g", retry: Schedule.recurs(3).pipe(Schedule.setInputType<string>()) },
+        ({ value }) => (value.celsius > 40 ? Effect.fail("hot") : Effect.void)
+      )
+      // @ts-expect-error a live delivery is no attempt
+      const noAttempt = () => star.consume(City, {}, ({ attempt }) => Effect.log(attempt))
+      const noFate = () =>
+        // @ts-expect-error of a group's failure something must become
+        star.consume(City, { group: "g" }, { handle: () => Effect.fail(1), onFailure: () => Effect.void })
+      const otherErrors = () =>
+        // @ts-expect-error a schedule that takes other errors than the handler's
+        star.consume(City, { retry: Schedule.identity<number>() }, () => Effect.fail("hot"))
+      // @ts-expect-error the options come before the handler
+      const noOptions = () => star.consume(City, () => Effect.void)
       // @ts-expect-error a family is not published to without its parameters
       const bad = () => star.publish(City, { celsius: 1 })
       // @ts-expect-error a value that is not of the schema
       const wrong = () => star.publish(City.at({ city: "x" }), { celsius: "1" })
-      assert.isTrue(Effect.isEffect(run))
-      assert.isFunction(bad)
-      assert.isFunction(wrong)
+      for (const run of [live, group, plain, typed, inGroup]) assert.isTrue(Effect.isEffect(run))
+      for (const f of [bad, wrong, noAttempt, noFate, otherErrors, noOptions]) assert.isFunction(f)
     }).pipe(Effect.provide(memory))
   )
 })

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
 import type { MessageLog, TopicLog } from "../../src/services/MessageLog.ts"
 import * as MessageLogMemory from "../../src/services/MessageLogMemory.ts"
-import { messageLogContract } from "../contracts/MessageLogContract.ts"
-import { ownerOf, placedTexts, textBatch } from "../contracts/TextBatches.ts"
+import { messageLogContract, messageLogRetentionContract } from "../contracts/MessageLogContract.ts"
+import { ownerOf, placedTexts, textBatch, whole } from "../contracts/TextBatches.ts"
 
 const wide: MessageLogMemory.MemoryLimits = {
   messages: 1_000_000,
@@ -13,13 +13,14 @@ const wide: MessageLogMemory.MemoryLimits = {
 }
 
 messageLogContract("memory", MessageLogMemory.layer(wide))
+messageLogRetentionContract("memory", (limits) => MessageLogMemory.layer({ ...wide, ...limits }))
 
 const logWith = Effect.fnUntraced(function* (limits: Partial<MessageLogMemory.MemoryLimits>) {
   return yield* MessageLogMemory.make({ ...wide, ...limits })
 })
 
 const opened = (log: MessageLog["Service"], topic: string): TopicLog => {
-  const open = log.open(topic)
+  const open = log.open(topic, ownerOf(topic))
   if (Effect.isEffect(open)) throw new Error("the log in memory opens at once")
   return open
 }
@@ -143,9 +144,56 @@ describe("message log in memory - bounds", () => {
         batch.end += 100
         log.append(batch)
       }
-      const buffers = new Set((yield* log.read(0, 1_000_000_000)).map((batch) => batch.bytes.buffer))
+      const buffers = new Set(whole(yield* log.read(0, 1_000_000_000)).map((batch) => batch.bytes.buffer))
       const pinned = [...buffers].reduce((sum, buffer) => sum + buffer.byteLength, 0)
       assert.isAtMost(pinned, log.bytes * 4 + 65_536)
+    })
+  )
+})
+
+describe("message log in memory - held batches", () => {
+  it.effect("message log in memory - holds no more bytes than it may, and says so", () =>
+    Effect.gen(function* () {
+      const service = yield* logWith({ heldBytes: 100_000 })
+      const owner = ownerOf("a")
+      const log = service.open("a", owner)
+      if (Effect.isEffect(log)) throw new Error("the log in memory opens at once")
+      const hold = (at: number) => {
+        const batch = textBatch(owner, [["x".repeat(1000)]])
+        return { batch, isHeld: log.hold(batch, at) }
+      }
+      let held = 0
+      while (hold(held).isHeld) held++
+      assert.isAbove(held, 50)
+      assert.isBelow(held, 100)
+      const [told] = owner.told.values()
+      assert.deepInclude(told, { _tag: "refused" })
+      assert.strictEqual(owner.told.size, 1)
+      if (told?._tag === "refused") assert.deepInclude(told.error, { reason: "full", topic: "a" })
+      assert.strictEqual(service.nextDue(), 0)
+      assert.strictEqual((yield* service.due(0, 1)).length, 1)
+      assert.isTrue(hold(1000).isHeld, "there is room again")
+      assert.isFalse(hold(1000).isHeld)
+      yield* log.remove
+      assert.strictEqual(service.nextDue(), Number.POSITIVE_INFINITY)
+      const another = opened(service, "b")
+      for (let left = held; left > 0; left--)
+        assert.isTrue(another.hold(textBatch(ownerOf("b"), [["x".repeat(1000)]]), 1))
+    })
+  )
+
+  it.effect("message log in memory - what is held does not pin or share what it came in", () =>
+    Effect.gen(function* () {
+      const service = yield* logWith({})
+      const owner = ownerOf("a")
+      const batch = textBatch(owner, [["kept"]])
+      assert.isTrue(opened(service, "a").hold(batch, 1))
+      batch.bytes.fill(0)
+      const [held] = yield* service.due(1, 1)
+      assert.isDefined(held)
+      const given = held.batch(owner)
+      assert.deepStrictEqual(placedTexts([given]), ["0:kept"])
+      assert.strictEqual(given.bytes.buffer.byteLength, batch.size)
     })
   )
 })
@@ -187,7 +235,7 @@ describe("message log in memory - bounds together", () => {
           )
           for (let left = frames.reduce((sum, length) => sum + length, 0); left > 0; left--)
             model.push({ text: `${model.length}:t`, timestamp })
-          const read = yield* log.read(0, 1_000_000_000)
+          const read = whole(yield* log.read(0, 1_000_000_000))
           const texts = placedTexts(read)
           assert.deepStrictEqual(
             texts,

@@ -11,7 +11,7 @@ import type { ClientConnection, ConnectionEnd } from "./ClientConnection.ts"
 import { ConnectionWindow } from "./ConnectionWindow.ts"
 import { Counters } from "./Counters.ts"
 import { DeliveryReader } from "./DeliveryReader.ts"
-import type { InboundSubscription } from "./InboundSubscription.ts"
+import type { InboundQueue } from "./InboundQueue.ts"
 import type { OutboundOptions } from "./OutboundFrames.ts"
 import { PendingRequests } from "./Requests.ts"
 import type { SessionEngine, SessionHost } from "./SessionEngine.ts"
@@ -30,7 +30,7 @@ export class ClientEngine implements SessionHost {
   private readonly byNumber = new Map<number, SessionEngine>()
   private lastNumber = 0
   private readonly reader = new DeliveryReader()
-  private toWake = new Set<InboundSubscription>()
+  private toWake = new Set<InboundQueue>()
   private connectionWaiters = new Set<(exit: Exit.Exit<ClientConnection, PolestarError>) => void>()
 
   constructor(options: ClientOptions, timers: Timers) {
@@ -112,7 +112,7 @@ export class ClientEngine implements SessionHost {
   }
 
   /** Once for all that comes in this turn, so that readers get it together. */
-  wakeLater(subscription: InboundSubscription): void {
+  wakeLater(subscription: InboundQueue): void {
     if (this.toWake.size === 0) queueMicrotask(() => this.wake())
     this.toWake.add(subscription)
   }
@@ -136,8 +136,13 @@ export class ClientEngine implements SessionHost {
         if (frame.request === 0) this.byNumber.get(frame.session)?.closedByHub(frame)
         else this.requests.answer(frame.request, frame)
         return true
+      case "Left":
+        this.byNumber.get(frame.session)?.left(frame)
+        return true
       case "Opened":
       case "Subscribed":
+      case "Joined":
+      case "Acked":
       case "Unsubscribed":
       case "Response":
       case "Failure":

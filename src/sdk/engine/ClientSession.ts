@@ -4,9 +4,20 @@ import { SecureRandom } from "effect/crypto"
 import type { Message } from "../../protocol/Message.ts"
 import { checkPattern } from "../../protocol/Pattern.ts"
 import { checkTopicName } from "../../protocol/TopicName.ts"
-import type { ClientSession, Inbox, PublishOptions, Receipt, SubscribeOptions } from "../Client.ts"
+import type {
+  ClientSession,
+  Inbox,
+  JoinOptions,
+  Membership,
+  PublishOptions,
+  Receipt,
+  SubscribeOptions
+} from "../Client.ts"
 import { Closed, messageInvalid, PolestarError, Rejected } from "../PolestarError.ts"
+import type { Settled } from "./Acknowledgements.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
+import type { GroupMember } from "./GroupMember.ts"
+import { byTopic } from "./OffsetRanges.ts"
 import { attributesOf, PublishCall } from "./PublishCall.ts"
 import { drain, SessionEngine } from "./SessionEngine.ts"
 
@@ -65,7 +76,8 @@ const faceOf = (
     publish: (topic, message, options) => Effect.map(limited(topic, [message], options), first),
     publishAll: (topic, messages, options) =>
       messages.length === 0 ? Effect.succeed([]) : limited(topic, messages, options),
-    subscribe: (options) => subscribe(engine, session, options)
+    subscribe: (options) => subscribe(engine, session, options),
+    join: (options) => join(engine, session, options)
   }
 }
 
@@ -106,6 +118,67 @@ const subscribe = Effect.fnUntraced(function* (
   yield* Effect.mapError(Deferred.await(confirmed), (error) => (Cause.isDone(error) ? closed() : error))
   return subscription.inbox
 })
+
+const join = Effect.fnUntraced(function* (
+  engine: ClientEngine,
+  session: SessionEngine,
+  options: JoinOptions
+): Effect.fn.Return<Membership, PolestarError, Scope.Scope> {
+  const fault = checkPattern(options.pattern)
+  if (fault !== undefined) return yield* refused("invalid-pattern", fault.message)
+  const confirmed = yield* Deferred.make<void, PolestarError | Cause.Done>()
+  const member = yield* Effect.acquireRelease(
+    Effect.suspend(() => {
+      if (engine.ended !== undefined) return Effect.fail(engine.ended)
+      return Effect.succeed(session.join(options, (exit) => Deferred.doneUnsafe(confirmed, exit)))
+    }),
+    (member) => leave(engine, session, member)
+  )
+  yield* Effect.mapError(Deferred.await(confirmed), (error) => (Cause.isDone(error) ? closed() : error))
+  return membershipOf(member)
+})
+
+/** Waits until the hub has been told what is done, and that this member has left. */
+const leave = (engine: ClientEngine, session: SessionEngine, member: GroupMember): Effect.Effect<void> => {
+  const { acknowledgements } = member
+  return Effect.callback<void>((resume) => {
+    acknowledgements.flush()
+    session.unsubscribe(member, Exit.fail(Cause.Done()), () =>
+      acknowledgements.whenIdle(() => resume(Effect.void))
+    )
+  }).pipe(
+    Effect.interruptible,
+    Effect.timeoutOption(engine.options.writeTimeout),
+    Effect.andThen(Effect.sync(() => acknowledgements.end(closed())))
+  )
+}
+
+const membershipOf = (member: GroupMember): Membership => {
+  const { acknowledgements, inbox } = member
+  const answered = (tell: (settled: Settled) => void): Effect.Effect<void, PolestarError> =>
+    Effect.callback((resume) => {
+      if (member.hasEnded) return resume(Effect.fail(closed()))
+      tell((error) => resume(error === undefined ? Effect.void : Effect.fail(error)))
+    })
+  return {
+    take: inbox.take,
+    ackWait: () => member.ackWait,
+    cuts: () => member.cuts,
+    queued: () => member.queued,
+    acknowledge: (topic, epoch, ranges) =>
+      answered((settled) => acknowledgements.acknowledgeAll(topic, epoch, ranges, settled)),
+    acknowledgeUnsafe: (topic, { epoch, offset }) => {
+      if (!member.hasEnded) acknowledgements.acknowledge(topic, epoch, offset, offset + 1)
+    },
+    refuse: (topic, epoch, ranges, refusal) =>
+      answered((settled) => acknowledgements.refuse(topic, epoch, ranges, refusal, settled)),
+    refuseUnsafe: (ranges, refusal) => {
+      for (const [{ epoch, topic }, together] of byTopic(ranges)) {
+        acknowledgements.refuseUnheard(topic, epoch, together, refusal)
+      }
+    }
+  }
+}
 
 const refused = (code: "invalid-topic" | "invalid-pattern", message: string): PolestarError =>
   new PolestarError({ reason: new Rejected({ code, message }) })

@@ -196,7 +196,7 @@ export class OutboundBatches {
     return this.queue.hasListed && this.frames.size < maxFramesInFlight
   }
 
-  /** One frame of each lane that has something, up to about `frameBytes` in all, in one piece of memory. */
+  /** The lanes' frames in turn, up to about `frameBytes` in all, in one piece of memory. */
   private writeRound(link: OutboundLink): void {
     const writer = new ByteWriter(Math.min(this.queue.estimate, frameBytes) + 256)
     const built: Array<readonly [frame: OutboundFrame, start: number, end: number]> = []
@@ -217,11 +217,15 @@ export class OutboundBatches {
         lane.refused.length > 0
           ? undefined
           : lane.build(writer, link.session, this.nextSequence, link, this.events)
-      if (content !== undefined) {
-        lane.frames++
-        built.push([newFrame(lane, content, this.takeSequence(), now), start, writer.at])
+      if (content === undefined || lane.isEmpty) this.queue.list(lane)
+      else {
+        // It has another turn in this same round.
+        lane.isListed = true
+        lanes.push(lane)
       }
-      this.queue.list(lane)
+      if (content === undefined) continue
+      lane.frames++
+      built.push([newFrame(lane, content, this.takeSequence(), now), start, writer.at])
     }
     this.queue.putBack(lanes.slice(next))
     if (writer.at > 0) link.sendBytes(writer.written())

@@ -171,13 +171,29 @@ export class OutboundFrames {
     const span = (lastSequence - firstSequence) >>> 0
     const answered: Array<Answered> = []
     let before = 0
-    for (const frame of [...this.inFlight.values()]) {
-      if (frame.lane !== lane || (frame.sequence - firstSequence) >>> 0 > span) continue
+    for (const frame of this.between(firstSequence, span)) {
+      if (frame.lane !== lane) continue
       this.remove(frame)
       answered.push({ frame, before })
       before += frame.count
     }
     return answered
+  }
+
+  /** Those in flight of `span + 1` sequences, in order. */
+  private between(first: number, span: number): ReadonlyArray<OutboundFrame> {
+    const frames: Array<OutboundFrame> = []
+    if (span < this.inFlight.size) {
+      for (let i = 0; i <= span; i++) {
+        const frame = this.inFlight.get((first + i) >>> 0)
+        if (frame !== undefined) frames.push(frame)
+      }
+    } else {
+      for (const frame of this.inFlight.values()) {
+        if ((frame.sequence - first) >>> 0 <= span) frames.push(frame)
+      }
+    }
+    return frames
   }
 
   private remove(frame: OutboundFrame): void {
@@ -190,11 +206,12 @@ export class OutboundFrames {
 /** Gives the calls of a frame their receipts; `before` messages of the receipt come before the frame's. */
 export const settleFrame = ({ shares }: OutboundFrame, receipt: FrameOf<"Receipt">, before: number): void => {
   const { durability, duplicate, position } = receipt
+  const held = !duplicate && position.epoch === 0 && position.offset === 0
   let offset = position.offset + before
   for (const { call, count, first } of shares) {
     for (let i = 0; i < count; i++, offset++) {
-      const at = duplicate ? position : { epoch: position.epoch, offset }
-      call.settle(first + i, { topic: call.topic, position: at, durability, duplicate })
+      const at = duplicate || held ? position : { epoch: position.epoch, offset }
+      call.settle(first + i, { topic: call.topic, position: at, durability, duplicate, held })
     }
   }
 }

@@ -92,7 +92,7 @@ export class OutboundQueue {
     this.listed.push(lane)
   }
 
-  takeListed(): ReadonlyArray<TopicLane> {
+  takeListed(): Array<TopicLane> {
     const lanes = this.listed
     this.listed = []
     return lanes

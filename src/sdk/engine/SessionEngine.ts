@@ -10,11 +10,14 @@ import { readU32 } from "../../protocol/Bytes.ts"
 import { type CloseReason, mayReconnect } from "../../protocol/CloseReason.ts"
 import { isTransient } from "../../protocol/ErrorCode.ts"
 import type { FrameOf } from "../../protocol/Frame.ts"
-import type { SubscribeOptions } from "../Client.ts"
+import type { JoinOptions, SubscribeOptions } from "../Client.ts"
 import { Disconnected, PolestarError } from "../PolestarError.ts"
+import type { MemberLink } from "./Acknowledgements.ts"
 import type { ClientConnection } from "./ClientConnection.ts"
 import type { Counters } from "./Counters.ts"
-import { type Credit, InboundSubscription, type SubscriptionNotice } from "./InboundSubscription.ts"
+import { GroupMember } from "./GroupMember.ts"
+import type { Credit, InboundQueue, SubscriptionLink, SubscriptionNotice } from "./InboundQueue.ts"
+import { InboundSubscription } from "./InboundSubscription.ts"
 import { OutboundBatches } from "./OutboundBatches.ts"
 import type { OutboundLink, OutboundOptions } from "./OutboundFrames.ts"
 import type { Answer, PendingRequests } from "./Requests.ts"
@@ -23,6 +26,9 @@ import type { Answer, PendingRequests } from "./Requests.ts"
 const reopenDelay = 1000
 /** What a SUBSCRIBE frame takes besides its list of topics, at most. */
 const subscribeBytes = 512
+
+/** Told once: when the hub has confirmed, or it has ended before. */
+type SubscriptionSettled = (exit: Exit.Exit<void, PolestarError | Cause.Done>) => void
 
 /** What a session needs of its client. */
 export interface SessionHost {
@@ -34,7 +40,7 @@ export interface SessionHost {
   /** Answers a number for the session on the present connection; what comes under it is the session's. */
   readonly register: (session: SessionEngine) => number
   readonly unregister: (number: number) => void
-  readonly wakeLater: (subscription: InboundSubscription) => void
+  readonly wakeLater: (subscription: InboundQueue) => void
 }
 
 export class SessionEngine {
@@ -42,7 +48,8 @@ export class SessionEngine {
   /** Tells its sequences from those of whoever else uses the id, or used it; the same on every connection. */
   private readonly incarnation = readU32(SecureRandom.randomBytesUnsafe(4), 0)
   readonly publisher: OutboundBatches
-  readonly subscriptions = new Map<number, InboundSubscription>()
+  /** Live subscriptions, and memberships of groups. */
+  readonly subscriptions = new Map<number, InboundQueue>()
   /** Called once: when the hub has opened it, or it has ended before. */
   settled: ((exit: Exit.Exit<void, PolestarError>) => void) | undefined
   private isConfirmed = false
@@ -76,7 +83,7 @@ export class SessionEngine {
       name: this.name
     })
     this.publisher.connected(this.linkTo(connection, connection.welcome, number))
-    for (const subscription of this.subscriptions.values()) this.sendSubscribe(subscription)
+    for (const subscription of this.subscriptions.values()) this.ask(subscription)
   }
 
   /** The connection, or the session on it, is gone. */
@@ -85,6 +92,7 @@ export class SessionEngine {
     this.host.unregister(this.number)
     this.number = 0
     this.publisher.disconnected(reason)
+    for (const subscription of this.subscriptions.values()) subscription.detached()
   }
 
   /** The hub closed the session, `subscription` being the cause unless it is 0. */
@@ -112,7 +120,10 @@ export class SessionEngine {
 
   /** Takes leave of the hub; what waits to be sent fails with `error`. */
   close(error: PolestarError): void {
-    for (const subscription of this.subscriptions.values()) subscription.finish(Exit.fail(Cause.Done()))
+    for (const subscription of this.subscriptions.values()) {
+      subscription.finish(Exit.fail(Cause.Done()))
+      if (subscription instanceof GroupMember) subscription.acknowledgements.end(error)
+    }
     this.subscriptions.clear()
     this.end(error)
     if (this.number === 0) return
@@ -122,33 +133,44 @@ export class SessionEngine {
     this.number = 0
   }
 
-  subscribe(
-    options: SubscribeOptions,
-    settled: (exit: Exit.Exit<void, PolestarError | Cause.Done>) => void
-  ): InboundSubscription {
-    this.lastSubscription++
-    const subscription = new InboundSubscription(
-      this.lastSubscription,
-      options,
-      this.host.limits,
-      { grant: (id, credit) => this.grant(id, credit), wakeLater: (woken) => this.host.wakeLater(woken) },
-      this.host.counters
-    )
-    subscription.settled = settled
-    if (this.ended !== undefined) subscription.finish(Exit.fail(this.ended))
-    else {
-      this.subscriptions.set(subscription.id, subscription)
-      this.sendSubscribe(subscription)
-    }
-    return subscription
+  /** The hub has ended a membership; the session goes on. */
+  left({ reason, subscription }: FrameOf<"Left">): void {
+    const member = this.subscriptions.get(subscription)
+    if (member === undefined) return
+    this.subscriptions.delete(subscription)
+    const error = new PolestarError({ reason: new Disconnected({ closeReason: reason, message: "" }) })
+    member.finish(Exit.fail(error))
   }
 
-  unsubscribe(subscription: InboundSubscription, exit: Exit.Exit<never, PolestarError | Cause.Done>): void {
-    if (this.subscriptions.delete(subscription.id) && this.number !== 0) {
-      const request = this.host.requests.add("unsubscribe", ignore)
+  subscribe(options: SubscribeOptions, settled: SubscriptionSettled): InboundSubscription {
+    const { counters, limits } = this.host
+    const id = ++this.lastSubscription
+    return this.begin(new InboundSubscription(id, options, limits, this.subscriptionLink, counters), settled)
+  }
+
+  join(options: JoinOptions, settled: SubscriptionSettled): GroupMember {
+    const { counters, limits } = this.host
+    const member: GroupMember = new GroupMember(++this.lastSubscription, options, this.subscriptionLink, {
+      ...limits,
+      counters,
+      link: () => this.memberLink(),
+      failed: (error) => this.unsubscribe(member, Exit.fail(error))
+    })
+    return this.begin(member, settled)
+  }
+
+  /** `told` is called once the hub has answered, or cannot. */
+  unsubscribe(
+    subscription: InboundQueue,
+    exit: Exit.Exit<never, PolestarError | Cause.Done>,
+    told: () => void = ignore
+  ): void {
+    const { connection, requests } = this.host
+    if (this.subscriptions.delete(subscription.id) && this.number !== 0 && connection !== undefined) {
       const { id } = subscription
-      this.host.connection?.send({ _tag: "Unsubscribe", session: this.number, request, subscription: id })
-    }
+      const request = requests.add("unsubscribe", told)
+      connection.send({ _tag: "Unsubscribe", session: this.number, request, subscription: id })
+    } else told()
     subscription.finish(exit)
   }
 
@@ -201,39 +223,54 @@ export class SessionEngine {
     else this.end(error)
   }
 
-  private sendSubscribe(subscription: InboundSubscription): void {
+  private begin<Q extends InboundQueue>(subscription: Q, settled: SubscriptionSettled): Q {
+    subscription.settled = settled
+    if (this.ended !== undefined) subscription.finish(Exit.fail(this.ended))
+    else {
+      this.subscriptions.set(subscription.id, subscription)
+      this.ask(subscription)
+    }
+    return subscription
+  }
+
+  /** Asks the hub for a subscription or a membership, on the connection that there is. */
+  private ask(subscription: InboundQueue): void {
     const { connection, requests } = this.host
     const number = this.number
     if (number === 0 || connection?.welcome === undefined) return
-    const { id, options, pattern } = subscription
-    const credit = subscription.firstCredit()
-    connection.send({
-      _tag: "Subscribe",
-      session: number,
-      request: requests.add("subscribe", (answer) => this.subscribed(number, subscription, answer)),
-      subscription: id,
-      pattern,
-      overflow: options.overflow,
-      echo: options.echo,
-      creditMessages: credit.messages,
-      creditBytes: credit.bytes,
-      start: subscription.startFrom(connection.welcome.maxFrame - subscribeBytes)
-    })
+    const request = requests.add(subscription.operation, (answer) =>
+      this.answered(number, subscription, answer)
+    )
+    connection.send(subscription.request(number, request, connection.welcome.maxFrame - subscribeBytes))
   }
 
-  private subscribed(number: number, subscription: InboundSubscription, answer: Answer): void {
+  private answered(number: number, subscription: InboundQueue, answer: Answer): void {
     if (number !== this.number || subscription.hasEnded) return
-    if (answer._tag === "Subscribed") subscription.subscribed(answer)
-    else if (answer._tag === "PolestarError") this.notSubscribed(number, subscription, answer)
-    else this.misanswered()
+    if (answer._tag === "PolestarError") this.notSubscribed(number, subscription, answer)
+    else if (!subscription.answered(answer)) this.misanswered()
   }
 
-  private notSubscribed(number: number, subscription: InboundSubscription, error: PolestarError): void {
+  private notSubscribed(number: number, subscription: InboundQueue, error: PolestarError): void {
     if (!this.isPassing(error, subscription.isConfirmed)) this.unsubscribe(subscription, Exit.fail(error))
     else if (error.reason._tag === "Rejected") {
       this.host.limits.timers.after(reopenDelay, () => {
-        if (number === this.number && !subscription.hasEnded) this.sendSubscribe(subscription)
+        if (number === this.number && !subscription.hasEnded) this.ask(subscription)
       })
+    }
+  }
+
+  /** Where members of groups send what they have to tell, on the connection that there is. */
+  private memberLink(): MemberLink | undefined {
+    const { connection, requests } = this.host
+    const session = this.number
+    if (session === 0 || connection?.welcome === undefined) return undefined
+    return {
+      session,
+      maxFrame: connection.welcome.maxFrame,
+      send: (frame) => connection.send(frame),
+      ask: (frame, answered) => connection.send(frame(requests.addPatient(answered))),
+      requestTurn: (source) => connection.requestTurn(source),
+      endIfSilent: (since, limit) => connection.endIfSilent(since, limit)
     }
   }
 
@@ -250,6 +287,11 @@ export class SessionEngine {
 
   private attachLater(): void {
     this.host.limits.timers.after(reopenDelay, () => this.attach())
+  }
+
+  private readonly subscriptionLink: SubscriptionLink = {
+    grant: (id, credit) => this.grant(id, credit),
+    wakeLater: (woken) => this.host.wakeLater(woken)
   }
 
   private grant(subscription: number, { bytes, messages }: Credit): void {

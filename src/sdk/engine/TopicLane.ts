@@ -61,8 +61,9 @@ export class TopicLane {
   }
 
   /**
-   * Appends one frame with as many of the waiting messages as belong together and fit, and answers whose they are.
-   * Answers `undefined` if there were none that can be sent.
+   * Appends one frame with as many of the waiting messages as belong together and fit, and answers whose they are. One
+   * with an id is alone in its frame, since a receipt says of a whole frame whether it is a duplicate. Answers
+   * `undefined` if there were none that can be sent.
    */
   build(
     writer: ByteWriter,
@@ -87,6 +88,7 @@ export class TopicLane {
       if (call.isDone) continue
       if (call.left > 0) break
       this.waiting.shift()
+      if (added > 0 && call.messages[call.framed - 1]?.id !== undefined) break
     }
     if (count === 0) {
       writer.at = start
@@ -111,9 +113,10 @@ export class TopicLane {
     let added = 0
     while (added < room) {
       const message = call.messages[call.framed]!
+      const isFirst = before + added === 0
+      if (message.id !== undefined && !isFirst) break
       const at = writer.at
       const error = fault(encodeRecord(writer, message), message, limits)
-      const isFirst = before + added === 0
       if (error === undefined && writer.at > fullAt && !isFirst) {
         writer.at = at
         break
@@ -128,6 +131,7 @@ export class TopicLane {
       call.bytes -= size
       call.framed++
       added++
+      if (message.id !== undefined) break
     }
     events.dequeued(added, bytes)
     return added

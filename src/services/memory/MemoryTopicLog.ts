@@ -3,10 +3,11 @@
  * numbers only. Messages are bounded exactly, by cutting the oldest batch; bytes and age by whole batches.
  */
 import { Effect } from "effect"
-import { Batch, type BatchOwner, sliceBatch } from "../../protocol/Batch.ts"
+import { Batch, sliceBatch } from "../../protocol/Batch.ts"
 import { readU32 } from "../../protocol/Bytes.ts"
 import { PublishHeader, readPublish } from "../../protocol/Publish.ts"
-import type { TopicLog } from "../MessageLog.ts"
+import { type LogOwner, MessageLogError, type TopicLog } from "../MessageLog.ts"
+import type { HeldBatches } from "./HeldBatches.ts"
 import { Landmarks } from "./Landmarks.ts"
 import {
   Double,
@@ -33,6 +34,15 @@ export interface TopicLimits {
 /** What is left of a topic that was closed. */
 export type Place = Pick<TopicLog, "epoch" | "nextOffset" | "lostUntil">
 
+/** What the topics of a log have in common. */
+export interface Shared {
+  readonly limits: TopicLimits
+  readonly store: SegmentStore
+  readonly held: HeldBatches
+  /** Told when a log is let go of, and not when it is removed. */
+  readonly closed: (topic: string, log: TopicLog) => void
+}
+
 /** Entries from one mark to the next. */
 const markEvery = 64
 
@@ -40,6 +50,8 @@ const emptyBatches: ReadonlyArray<Batch> = []
 
 export class MemoryTopicLog implements TopicLog, Chain {
   readonly durability = "accepted"
+  readonly isReceiptEarly = false
+  readonly room = undefined
   readonly epoch: number
   readonly number: number
   first: number = none
@@ -54,46 +66,43 @@ export class MemoryTopicLog implements TopicLog, Chain {
   /** The offset of the first mark; 0 if there is none. */
   private firstMark = 0
   private marks: Landmarks | undefined
-  /** Of the batches that were appended, for those that are read. */
-  private owner: BatchOwner | undefined
+  private readonly owner: LogOwner
+  private readonly shared: Shared
   private readonly store: SegmentStore
   private readonly limits: TopicLimits
   private isOpen = true
 
-  private readonly closed: ((log: MemoryTopicLog) => void) | undefined
-
-  /** Goes on at `place`, where another was closed; `closed` is told when it is let go of. */
-  constructor(
-    number: number,
-    place: Place,
-    limits: TopicLimits,
-    store: SegmentStore,
-    closed?: (log: MemoryTopicLog) => void
-  ) {
+  /** Goes on at `place`, where another was closed. Batches that are read are of `owner`. */
+  constructor(number: number, owner: LogOwner, place: Place, shared: Shared) {
     this.number = number
     this.epoch = place.epoch
     this.nextOffset = place.nextOffset
     this.firstOffset = place.nextOffset
     this.lostUntil = place.lostUntil
-    this.closed = closed
-    this.limits = limits
-    this.store = store
+    this.owner = owner
+    this.shared = shared
+    this.limits = shared.limits
+    this.store = shared.store
   }
 
   get messages(): number {
     return this.nextOffset - this.firstOffset
   }
 
-  append(batch: Batch): undefined {
+  get lastTimestamp(): number {
+    return this.last === none ? this.lostUntil : this.timeAt(this.last)
+  }
+
+  append(batch: Batch): true {
+    if (batch.held !== undefined) batch.held.forget()
     const limits = this.limits
     const size = batch.end - batch.start
     batch.epoch = this.epoch
     batch.offset = this.nextOffset
     if (!this.isOpen || limits.messages === 0 || size > limits.bytes || !this.store.isKeepable(size)) {
       this.passOver(batch)
-      return
+      return true
     }
-    if (this.owner !== batch.owner) this.owner = batch.owner
     this.store.append(this, batch)
     if (this.first === this.last) this.firstTime = batch.timestamp
     this.nextOffset += batch.count
@@ -102,6 +111,13 @@ export class MemoryTopicLog implements TopicLog, Chain {
     while (this.messages > limits.messages || this.bytes > limits.bytes) this.trim()
     this.expire(batch.timestamp)
     this.store.fit()
+    return true
+  }
+
+  hold(batch: Batch, at: number): boolean {
+    if (this.shared.held.add(batch, at)) return true
+    this.owner.refused(batch, new MessageLogError({ reason: "full", topic: this.owner.name }))
+    return false
   }
 
   /** A batch that is not kept: what is before it would leave a gap. */
@@ -248,7 +264,7 @@ export class MemoryTopicLog implements TopicLog, Chain {
     const attributes = ints[int + Int.attributes]!
     if (ints[int + Int.body] === none) segment.isShared = true
     const batch = new Batch(
-      this.owner!,
+      this.owner,
       segment.bodyOf(position),
       ints[int + Int.start]!,
       ints[int + Int.end]!,
@@ -274,12 +290,24 @@ export class MemoryTopicLog implements TopicLog, Chain {
     })
   }
 
+  get remove(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.shared.held.forgetTopic(this.owner.name)
+      this.letGo()
+    })
+  }
+
   close(): void {
-    if (!this.isOpen) return
+    if (this.letGo()) this.shared.closed(this.owner.name, this)
+  }
+
+  /** Whether it was open until now. */
+  private letGo(): boolean {
+    if (!this.isOpen) return false
     this.isOpen = false
     this.dropAll()
     this.store.remove(this)
-    this.closed?.(this)
+    return true
   }
 
   private dropAll(): void {

@@ -1,7 +1,6 @@
 import { assert } from "@effect/vitest"
 import { Clock, Deferred, Effect, Fiber, Latch, Queue, Schedule, Schema } from "effect"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
-import type { ConsumeOptions } from "../../../src/sdk/Consuming.ts"
 import { Polestar } from "../../../src/sdk/Polestar.ts"
 import * as Topic from "../../../src/sdk/Topic.ts"
 import { ownPrefix, range, silently, type Tests, take } from "./Kit.ts"
@@ -23,17 +22,14 @@ export const consumerTests = (it: Tests): void => {
       const handled = yield* Queue.unbounded<number>()
       let running = 0
       const fiber = yield* Effect.forkChild(
-        star.consume(
-          topic,
-          ({ value }) =>
-            Effect.gen(function* () {
-              running++
-              assert.strictEqual(running, 1)
-              yield* Effect.yieldNow
-              running--
-              yield* Queue.offer(handled, value)
-            }),
-          fromAll
+        star.consume(topic, fromAll, ({ value }) =>
+          Effect.gen(function* () {
+            running++
+            assert.strictEqual(running, 1)
+            yield* Effect.yieldNow
+            running--
+            yield* Queue.offer(handled, value)
+          })
         )
       )
       assert.deepStrictEqual(yield* Queue.takeN(handled, 5), range(5))
@@ -52,15 +48,12 @@ export const consumerTests = (it: Tests): void => {
       const gate = yield* Latch.make()
       const finished = yield* Queue.unbounded<number>()
       yield* Effect.forkChild(
-        star.consume(
-          topic,
-          ({ value }) =>
-            Queue.offer(started, value).pipe(
-              Effect.andThen(gate.await),
-              Effect.andThen(Queue.offer(finished, value)),
-              Effect.asVoid
-            ),
-          { ...fromAll, concurrency: 4 }
+        star.consume(topic, { ...fromAll, concurrency: 4 }, ({ value }) =>
+          Queue.offer(started, value).pipe(
+            Effect.andThen(gate.await),
+            Effect.andThen(Queue.offer(finished, value)),
+            Effect.asVoid
+          )
         )
       )
       assert.deepStrictEqual(yield* Queue.takeN(started, 4), [0, 1, 2, 3])
@@ -81,15 +74,14 @@ export const consumerTests = (it: Tests): void => {
       yield* Effect.forkChild(
         star.consume(
           topic,
-          ({ value }) => {
-            attempts.push(value)
-            if (value === 0 && attempts.length < 3) return Effect.fail("busy")
-            if (value === 1) return Effect.fail("broken")
-            return value === 2 ? Effect.asVoid(Deferred.succeed(done, undefined)) : Effect.void
-          },
+          { ...fromAll, retry: Schedule.recurs(2) },
           {
-            ...fromAll,
-            retry: Schedule.recurs(2),
+            handle: ({ value }) => {
+              attempts.push(value)
+              if (value === 0 && attempts.length < 3) return Effect.fail("busy")
+              if (value === 1) return Effect.fail("broken")
+              return value === 2 ? Effect.asVoid(Deferred.succeed(done, undefined)) : Effect.void
+            },
             onFailure: (error, { value }) => {
               failures.push([error, value])
               return Effect.void
@@ -110,11 +102,8 @@ export const consumerTests = (it: Tests): void => {
       const before = yield* star.metrics
       const done = yield* Deferred.make<void>()
       yield* Effect.forkChild(
-        star.consume(
-          topic,
-          ({ value }) =>
-            value < 2 ? Effect.fail(new Error("no")) : Effect.asVoid(Deferred.succeed(done, undefined)),
-          fromAll
+        star.consume(topic, fromAll, ({ value }) =>
+          value < 2 ? Effect.fail(new Error("no")) : Effect.asVoid(Deferred.succeed(done, undefined))
         )
       )
       yield* Deferred.await(done)
@@ -125,15 +114,12 @@ export const consumerTests = (it: Tests): void => {
   it.effect("sdk - a failing onFailure, or a defect, ends the consumer", () =>
     Effect.gen(function* () {
       const { star, topic } = yield* published(1)
-      const options: ConsumeOptions<number, Topic.NoParams, string, string, never, never> = {
-        ...fromAll,
+      const stopping = star.consume(topic, fromAll, {
+        handle: () => Effect.fail("bad"),
         onFailure: (error) => Effect.fail(`stop: ${error}`)
-      }
-      assert.strictEqual(
-        yield* Effect.flip(star.consume(topic, () => Effect.fail("bad"), options)),
-        "stop: bad"
-      )
-      const exit = yield* Effect.exit(star.consume(topic, () => Effect.die("defect"), fromAll))
+      })
+      assert.strictEqual(yield* Effect.flip(stopping), "stop: bad")
+      const exit = yield* Effect.exit(star.consume(topic, fromAll, () => Effect.die("defect")))
       assert.strictEqual(exit._tag, "Failure")
     })
   )
@@ -149,21 +135,23 @@ export const consumerTests = (it: Tests): void => {
       yield* Effect.forkChild(
         star.consume(
           topic,
-          ({ value }) =>
-            Effect.gen(function* () {
-              seen.push(value)
-              const now = yield* Clock.currentTimeMillis
-              if (value < 2) {
-                trippedAt = now
-                return yield* Effect.fail("down")
-              }
-              if (value === 2) resumedAt = now
-              if (value === 19) yield* Deferred.succeed(done, undefined)
-            }),
           {
             ...fromAll,
-            onFailure: () => Effect.void,
             circuitBreaker: { tripPolicy: CircuitBreaker.consecutive(2), openDuration: openFor }
+          },
+          {
+            handle: ({ value }) =>
+              Effect.gen(function* () {
+                seen.push(value)
+                const now = yield* Clock.currentTimeMillis
+                if (value < 2) {
+                  trippedAt = now
+                  return yield* Effect.fail("down")
+                }
+                if (value === 2) resumedAt = now
+                if (value === 19) yield* Deferred.succeed(done, undefined)
+              }),
+            onFailure: () => Effect.void
           }
         )
       )
@@ -183,18 +171,20 @@ export const consumerTests = (it: Tests): void => {
       yield* Effect.forkChild(
         star.consume(
           topic,
-          ({ value }) =>
-            Effect.andThen(
-              Effect.yieldNow,
-              Effect.suspend(() =>
-                failures++ < 6 ? Effect.fail("down") : Effect.asVoid(Queue.offer(succeeded, value))
-              )
-            ),
           {
             ...fromAll,
             concurrency: 8,
-            onFailure: (_, { value }) => Effect.asVoid(Queue.offer(failed, value)),
             circuitBreaker: { tripPolicy: CircuitBreaker.consecutive(3), openDuration: 5 }
+          },
+          {
+            handle: ({ value }) =>
+              Effect.andThen(
+                Effect.yieldNow,
+                Effect.suspend(() =>
+                  failures++ < 6 ? Effect.fail("down") : Effect.asVoid(Queue.offer(succeeded, value))
+                )
+              ),
+            onFailure: (_, { value }) => Effect.asVoid(Queue.offer(failed, value))
           }
         )
       )
@@ -212,7 +202,7 @@ export const consumerTests = (it: Tests): void => {
       const replies = Topic.make(`${ownPrefix()}.replies`, Schema.Number)
       const { messages } = yield* star.open(replies)
       const consumer = (trace: "child" | "off") =>
-        star.consume(topic, ({ value }) => Effect.asVoid(star.publish(replies, value)), { ...fromAll, trace })
+        star.consume(topic, { ...fromAll, trace }, ({ value }) => Effect.asVoid(star.publish(replies, value)))
       yield* Effect.forkChild(consumer("child"))
       const [child] = yield* take(messages, 1)
       assert.include(child?.headers.traceparent, "ab".repeat(16))

@@ -62,7 +62,7 @@ describe("publisher", () => {
       const second = yield* start(session.publish("a", message("3")))
       hub.last.receipt({ firstSequence: 1, lastSequence: 3, position: { epoch: 9, offset: 40 }, count: 3 })
       yield* settle
-      const receipt = { topic: "a", durability: "accepted", duplicate: false } as const
+      const receipt = { topic: "a", durability: "accepted", duplicate: false, held: false } as const
       assert.deepStrictEqual(valueOf(first), [
         { ...receipt, position: { epoch: 9, offset: 40 } },
         { ...receipt, position: { epoch: 9, offset: 41 } }
@@ -532,7 +532,8 @@ describe("publisher", () => {
           topic: "a",
           position,
           durability: "accepted",
-          duplicate: true
+          duplicate: true,
+          held: false
         })
       })
   )

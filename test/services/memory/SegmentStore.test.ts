@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
 import { Batch } from "../../../src/protocol/Batch.ts"
+import type { LogOwner } from "../../../src/services/MessageLog.ts"
+import { HeldBatches } from "../../../src/services/memory/HeldBatches.ts"
 import { MemoryTopicLog, type TopicLimits } from "../../../src/services/memory/MemoryTopicLog.ts"
 import { SegmentStore } from "../../../src/services/memory/SegmentStore.ts"
-import { ownerOf, placedTexts, textBatch } from "../../contracts/TextBatches.ts"
+import { ownerOf, placedTexts, textBatch, whole } from "../../contracts/TextBatches.ts"
 
 const wide: TopicLimits = { messages: 1_000_000, bytes: 1_000_000_000, age: 1_000_000_000 }
 const KIB = 1024
@@ -11,12 +13,15 @@ const KIB = 1024
 /** Some publishers, so that they change often and come again. */
 const publisherOf = (text: string): string => `${text.length % 3}${text.charAt(0)}`
 
+const logOf = (store: SegmentStore, owner: LogOwner, epoch: number, limits: TopicLimits): MemoryTopicLog => {
+  const place = { epoch, nextOffset: 0, lostUntil: 0 }
+  const shared = { limits, store, held: new HeldBatches(0), closed: () => {} }
+  return store.add((number) => new MemoryTopicLog(number, owner, place, shared))
+}
+
 const opened = (store: SegmentStore, name: string, limits: Partial<TopicLimits> = {}) => {
   const owner = ownerOf(name)
-  const log = store.add(
-    (number) =>
-      new MemoryTopicLog(number, { epoch: 7, nextOffset: 0, lostUntil: 0 }, { ...wide, ...limits }, store)
-  )
+  const log = logOf(store, owner, 7, { ...wide, ...limits })
   return {
     log,
     append: (text: string, timestamp = 0): Batch => {
@@ -30,7 +35,7 @@ const opened = (store: SegmentStore, name: string, limits: Partial<TopicLimits> 
 }
 
 const read = (log: MemoryTopicLog, offset = 0, maxBytes = 1_000_000_000) =>
-  Effect.runSync(log.read(offset, maxBytes))
+  whole(Effect.runSync(log.read(offset, maxBytes)))
 
 const between = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
@@ -178,10 +183,8 @@ describe("segment store - what was read", () => {
 
   it("segment store - keeps all that a delivery needs", () => {
     const store = new SegmentStore(1024 * KIB)
-    const log = store.add(
-      (number) => new MemoryTopicLog(number, { epoch: 2 ** 50, nextOffset: 0, lostUntil: 0 }, wide, store)
-    )
     const owner = ownerOf("a")
+    const log = logOf(store, owner, 2 ** 50, wide)
     for (const text of ["small", "x".repeat(100_000)]) {
       const batch = textBatch(owner, [[text], [text, "last"]], 1_700_000_000_123)
       batch.expires = 1_900_000_000_456

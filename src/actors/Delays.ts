@@ -1,0 +1,95 @@
+/**
+ * Messages that wait for their time: when it comes they are handed to their topics, which give them a place then. A batch
+ * stays in the log's keeping until the topic's log has it.
+ */
+import { Effect } from "effect"
+import type { Batch, Publisher } from "../protocol/Batch.ts"
+import type { Held, MessageLog } from "../services/MessageLog.ts"
+import { Alarm } from "./Alarm.ts"
+import type { Registry } from "./Registry.ts"
+
+/** Bytes that are taken from the log at a time. */
+const batchBytes = 1_048_576
+/** Milliseconds before what a topic refused is handed to it again. */
+const retryAfter = 1000
+
+export class Delays {
+  private readonly registry: Registry
+  private readonly messageLog: MessageLog["Service"]
+  private readonly alarm: Alarm
+  private isRunning = false
+
+  constructor(registry: Registry, messageLog: MessageLog["Service"]) {
+    this.registry = registry
+    this.messageLog = messageLog
+    this.alarm = new Alarm(registry.system, () => this.run())
+  }
+
+  /** To be called at the beginning, and when something is held. */
+  check(): void {
+    this.alarm.set(this.messageLog.nextDue())
+  }
+
+  private run(): void {
+    if (this.isRunning) return
+    this.isRunning = true
+    const ended = Effect.sync(() => {
+      this.isRunning = false
+      this.check()
+    })
+    this.registry.system.fork(Effect.ensuring(this.handOver(), ended))
+  }
+
+  private readonly handOver = Effect.fn("Delays.handOver")(
+    { self: this },
+    function* (this: Delays) {
+      const { system } = this.registry
+      while (this.messageLog.nextDue() <= system.now()) {
+        const due = yield* this.messageLog.due(system.now(), batchBytes)
+        if (due.length === 0) return
+        for (const held of due) yield* this.give(held)
+      }
+    },
+    Effect.catchCause((cause) =>
+      Effect.andThen(Effect.logError("held messages could not be read", cause), Effect.sleep(retryAfter))
+    )
+  )
+
+  private give(held: Held): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const topic = this.registry.topicNamed(held.topic)
+      if (typeof topic === "string") {
+        this.again(held)
+        return Effect.void
+      }
+      const batch = held.batch(topic)
+      batch.publisher = new HeldPublisher(batch, () => this.again(held))
+      return topic.tell(batch)
+    })
+  }
+
+  private again(held: Held): void {
+    const { system } = this.registry
+    system.fork(Effect.delay(this.give(held), retryAfter))
+  }
+}
+
+/** Stands for the publisher of what was held, who has had its receipt. */
+class HeldPublisher implements Publisher {
+  readonly id: string
+  readonly ordinal = 0
+  readonly producer: string
+  private readonly onRejected: () => void
+
+  constructor(batch: Batch, onRejected: () => void) {
+    this.id = batch.publisherId
+    this.producer = batch.publisherId
+    this.onRejected = onRejected
+  }
+
+  receipt(): void {}
+
+  reject(): void {
+    this.onRejected()
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * Moves messages that failed too often to their dead-letter topic. The group lets go of one only when its dead letter is
+ * stored; if that fails, it is tried again.
+ */
+import { Effect } from "effect"
+import type { Batch, Publisher } from "../../protocol/Batch.ts"
+import type { ErrorCode } from "../../protocol/ErrorCode.ts"
+import type { Message } from "../../protocol/Message.ts"
+import { forEachMessage } from "../../protocol/Publish.ts"
+import { Lost, type MessageLogError } from "../../services/MessageLog.ts"
+import { deadLetterBatch, deadLetterTopic } from "./DeadLetter.ts"
+import type { Group, GroupLane } from "./Group.ts"
+
+/** Milliseconds before a dead letter that could not be stored is tried again. */
+const retryAfter = 1000
+
+export class Burial {
+  private readonly group: Group
+  private readonly hubId: string
+  private sequence = 0
+  private isRunning = false
+
+  constructor(group: Group, hubId: string) {
+    this.group = group
+    this.hubId = hubId
+  }
+
+  /** To be called when a lane has something that dies. */
+  start(): void {
+    if (this.isRunning) return
+    this.isRunning = true
+    const ended = Effect.sync(() => {
+      this.isRunning = false
+    })
+    this.group.registry.system.fork(Effect.ensuring(this.run(), ended))
+  }
+
+  private readonly run = Effect.fn("Group.buryAll")({ self: this }, function* (this: Burial) {
+    for (;;) {
+      const place = [...this.group.lanes.values()].find(({ lane }) => lane.dying > 0)
+      if (place === undefined || this.group.closed) return
+      yield* Effect.catch(this.buryFirst(place), (why) => this.postpone(place, why))
+    }
+  })
+
+  private readonly buryFirst = Effect.fnUntraced(
+    { self: this },
+    function* (this: Burial, place: GroupLane): Effect.fn.Return<void, ErrorCode | MessageLogError> {
+      const { group } = this
+      const topic = group.registry.topicNamed(place.topic)
+      if (typeof topic === "string") return yield* Effect.fail(topic)
+      yield* topic.whenOpen
+      group.align(place, topic)
+      const entry = place.lane.firstDying()
+      if (entry === undefined) return
+      const { error, failures, offset } = entry
+      const { generation } = place
+      const found = (yield* topic.log.read(offset, 1))[0]
+      const isThere = found !== undefined && !(found instanceof Lost) && found.offset === offset
+      if (isThere) {
+        const { epoch, timestamp } = found
+        yield* this.publish(place.topic, firstOf(found), { epoch, offset, timestamp, failures, error })
+      }
+      if (place.generation !== generation) return
+      group.update(place, (lane) => lane.acknowledge(offset, offset + 1))
+      group.save(place)
+      if (isThere) group.count("deadLettered", 1)
+      else group.lost(place, offset, offset + 1, 1)
+    }
+  )
+
+  private publish(
+    topic: string,
+    message: Message,
+    death: {
+      readonly epoch: number
+      readonly offset: number
+      readonly timestamp: number
+      readonly failures: number
+      readonly error: string
+    }
+  ): Effect.Effect<void, ErrorCode> {
+    return Effect.suspend(() => {
+      const group = this.group.name
+      const to = this.group.registry.topicNamed(deadLetterTopic(group, topic))
+      if (typeof to === "string") return Effect.fail(to)
+      const batch = deadLetterBatch(to, this.hubId, ++this.sequence, message, { group, topic, ...death })
+      return Effect.callback<void, ErrorCode>((resume) => {
+        batch.publisher = new Undertaker(this.hubId, (code) =>
+          resume(code === undefined ? Effect.void : Effect.fail(code))
+        )
+        this.group.registry.system.fork(to.tell(batch))
+      })
+    })
+  }
+
+  private postpone(place: GroupLane, why: ErrorCode | MessageLogError): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.logWarning("a dead letter could not be stored", {
+        group: this.group.name,
+        topic: place.topic,
+        why
+      }),
+      Effect.sleep(retryAfter)
+    )
+  }
+}
+
+const nothing: Message = { payload: new Uint8Array(0) }
+
+const firstOf = (batch: Batch): Message => {
+  let first = nothing
+  forEachMessage(batch.bytes, batch.start, batch.end, batch.skip, 1, (message) => {
+    first = message
+  })
+  return first
+}
+
+/** The hub as the publisher of a dead letter. */
+class Undertaker implements Publisher {
+  readonly id: string
+  readonly ordinal = 0
+  readonly producer: string
+  private readonly settled: (code: ErrorCode | undefined) => void
+
+  constructor(id: string, settled: (code: ErrorCode | undefined) => void) {
+    this.id = id
+    this.producer = id
+    this.settled = settled
+  }
+
+  receipt(): void {
+    this.settled(undefined)
+  }
+
+  reject(_batch: Batch, code: ErrorCode): void {
+    this.settled(code)
+  }
+}

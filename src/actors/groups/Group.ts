@@ -1,0 +1,395 @@
+/**
+ * A group: a named, durable consumer whose members share the work. At least once: what a member was given comes again
+ * until it is acknowledged, or has failed too often and is a dead letter.
+ *
+ * For each topic that its pattern matches it has a lane, which knows what is done, who has what, and what waits. What the
+ * topic stores goes straight to a member that has room; what no member has room for is read from the log later. All
+ * that changes is saved, and an acknowledgement is confirmed once that is safe.
+ */
+import { Effect } from "effect"
+import { type Batch, sliceBatch } from "../../protocol/Batch.ts"
+import type { Fate, OffsetRange } from "../../protocol/Position.ts"
+import type { Counters } from "../../services/Counters.ts"
+import type { StateStore } from "../../services/StateStore.ts"
+import { Alarm } from "../Alarm.ts"
+import type { Registry } from "../Registry.ts"
+import type { Session } from "../Session.ts"
+import type { Follower, Topic } from "../Topic.ts"
+import { Burial } from "./Burial.ts"
+import { align, fillOne } from "./GroupReader.ts"
+import { encodeRecord, type GroupRecord, groupKey, laneKey } from "./GroupRecord.ts"
+import { Lane, type LaneRules } from "./Lane.ts"
+import type { Member } from "./Member.ts"
+import { Saver } from "./Saver.ts"
+
+/** The group's place in one topic. */
+export interface GroupLane {
+  readonly topic: string
+  readonly lane: Lane<Member>
+  /** Whether the log has more than the lane has taken. */
+  isBehind: boolean
+  /** Changes when the lane is reset, so that what was read before is not taken for what is wanted now. */
+  generation: number
+}
+
+/** Bytes of messages at hand in a lane for members that have no room yet. */
+const readyBytesLimit = 1_048_576
+
+const rulesOf = ({ options }: GroupRecord): LaneRules => options
+
+export class Group implements Follower {
+  readonly registry: Registry
+  readonly saver: Saver
+  readonly lanes = new Map<string, GroupLane>()
+  readonly members: Array<Member> = []
+  /** Since the hub started. */
+  readonly counts = { acknowledged: 0, redelivered: 0, deadLettered: 0, lost: 0 }
+  record: GroupRecord
+  closed = false
+  /** Whether all topics of the pattern are known to it. */
+  isAwake = false
+  /** Messages that members have. */
+  inFlight = 0
+  private readonly active = new Set<GroupLane>()
+  private readonly alarm: Alarm
+  private readonly burial: Burial
+  private turn = 0
+  private isDispatching = false
+  private isToDispatch = false
+  private isFilling = false
+
+  constructor(registry: Registry, store: StateStore["Service"], record: GroupRecord, hubId: string) {
+    this.registry = registry
+    this.record = record
+    this.saver = new Saver(registry.system, store)
+    this.alarm = new Alarm(registry.system, () => this.ring())
+    this.burial = new Burial(this, hubId)
+  }
+
+  get name(): string {
+    return this.record.name
+  }
+
+  /** Changes what outlives the hub of the group itself. */
+  setRecord(record: GroupRecord): void {
+    this.record = record
+    for (const { lane } of this.lanes.values()) lane.rules = rulesOf(record)
+    this.saver.changed(groupKey(this.name), () => (this.closed ? undefined : encodeRecord(this.record)))
+  }
+
+  /** Begins in a topic at `offset`, or goes on with `lane`. */
+  begin(topic: string, epoch: number, offset: number, restored?: Lane<Member>): GroupLane {
+    const lane = restored ?? new Lane<Member>(rulesOf(this.record), epoch, offset)
+    const place: GroupLane = { topic, lane, isBehind: true, generation: 0 }
+    this.lanes.set(topic, place)
+    this.update(place, () => {})
+    if (lane.dying > 0) this.burial.start()
+    return place
+  }
+
+  /** A topic is there that the pattern matches: one that is new to the group is had from its beginning. */
+  attach(topic: Topic): void {
+    if (this.closed) return
+    const { epoch, firstOffset, nextOffset } = topic.log
+    const place = this.lanes.get(topic.name) ?? this.begin(topic.name, epoch, firstOffset)
+    place.isBehind = place.lane.next < nextOffset || place.lane.epoch !== epoch
+    topic.follow(this)
+    this.update(place, () => {})
+  }
+
+  /** Makes all topics of the pattern known, also those that only the log knows. */
+  wake(): void {
+    if (this.isAwake) return
+    this.isAwake = true
+    this.registry.wake(this.record.pattern)
+    this.registry.forEachTopic(this.record.pattern, (topic) => this.attach(topic))
+  }
+
+  follow(topic: Topic, batch: Batch): void {
+    const place = this.lanes.get(topic.name)
+    if (place === undefined) {
+      this.attach(topic)
+      return
+    }
+    const { lane } = place
+    const isNext = !place.isBehind && lane.next === batch.offset && lane.epoch === batch.epoch
+    if (isNext && this.hasRoom(place) && this.members.length > 0) {
+      batch.keep()
+      this.update(place, () => lane.push(batch))
+    } else {
+      place.isBehind = true
+      this.active.add(place)
+    }
+    this.dispatch()
+  }
+
+  join(member: Member): void {
+    this.members.push(member)
+    this.wake()
+    this.dispatch()
+  }
+
+  /** A member goes: what it has is given to others. `isFailure` if it may have failed because of what it had. */
+  leave(member: Member, isFailure: boolean, error: string): void {
+    const at = this.members.indexOf(member)
+    if (at < 0) return
+    this.members.splice(at, 1)
+    const now = this.registry.system.now()
+    for (const place of this.lanes.values()) {
+      if (place.lane.inFlight === 0) continue
+      const changed = this.update(place, (lane) => lane.leave(member, now, isFailure, error))
+      if (changed > 0) this.save(place)
+    }
+    this.afterFailures()
+    this.dispatch()
+  }
+
+  /** Done, for good. Positions that are not pending, or of another epoch, are passed over. */
+  acknowledge(topic: string, epoch: number, ranges: ReadonlyArray<OffsetRange>): void {
+    const place = this.lanes.get(topic)
+    if (place === undefined || place.lane.epoch !== epoch) return
+    let done = 0
+    this.update(place, (lane) => {
+      for (const { from, to } of ranges) done += lane.acknowledge(from, to)
+    })
+    if (done === 0) return
+    this.count("acknowledged", done)
+    this.save(place)
+    this.dispatch()
+  }
+
+  /** What a session has and does not acknowledge. */
+  refuse(
+    session: Session,
+    topic: string,
+    epoch: number,
+    ranges: ReadonlyArray<OffsetRange>,
+    outcome: { readonly fate: Fate; readonly delay: number | undefined; readonly error: string }
+  ): void {
+    const place = this.lanes.get(topic)
+    if (place === undefined || place.lane.epoch !== epoch) return
+    const now = this.registry.system.now()
+    const { error, fate } = outcome
+    const delay = fate === "hold" ? this.record.options.ackWait : outcome.delay
+    const isFor = (member: Member) => member.session === session
+    let changed = 0
+    this.update(place, (lane) => {
+      for (const { from, to } of ranges) changed += lane.refuse(from, to, isFor, fate, now, delay, error)
+    })
+    if (changed === 0 || fate === "hold") return
+    this.save(place)
+    this.afterFailures()
+    this.dispatch()
+  }
+
+  /** Gives members what they have room for. */
+  dispatch(): void {
+    if (this.record.isPaused || this.closed) return
+    this.isToDispatch = true
+    // What is called from here may have brought something new.
+    if (this.isDispatching) return
+    this.isDispatching = true
+    try {
+      while (this.isToDispatch) {
+        this.isToDispatch = false
+        while (this.inFlight < this.record.options.maxInFlight && this.dispatchOne()) {}
+      }
+    } finally {
+      this.isDispatching = false
+    }
+  }
+
+  /** Begins anew at `offset` of the topic's log. */
+  reset(place: GroupLane, epoch: number, offset: number): void {
+    place.generation++
+    place.isBehind = true
+    this.update(place, (lane) => lane.reset(epoch, offset))
+    this.save(place)
+  }
+
+  /** Gives a message that was done with to the group again; `false` if its topic's log no longer has it. */
+  requeue(topic: string, epoch: number, offset: number): boolean {
+    const place = this.lanes.get(topic)
+    const log = this.registry.placeOf(topic)
+    if (place === undefined || place.lane.epoch !== epoch || log?.epoch !== epoch) return false
+    if (!Number.isSafeInteger(offset) || offset < log.firstOffset) return false
+    if (!this.update(place, (lane) => lane.requeue(offset))) return false
+    this.save(place)
+    this.dispatch()
+    return true
+  }
+
+  setPaused(isPaused: boolean): void {
+    this.setRecord({ ...this.record, isPaused })
+    if (isPaused) return
+    for (const place of this.lanes.values()) {
+      if (place.lane.parked === 0) continue
+      this.update(place, (lane) => lane.release())
+      this.save(place)
+    }
+    this.dispatch()
+  }
+
+  /** Forgets the group, for good. */
+  remove(): void {
+    this.closed = true
+    this.saver.changed(groupKey(this.name), () => undefined)
+    for (const topic of this.lanes.keys()) {
+      this.saver.changed(laneKey(this.name, topic), () => undefined)
+      this.registry.topics.get(topic)?.unfollow(this)
+    }
+    for (const member of [...this.members]) member.session.removeMember(member, "group-removed")
+    this.members.length = 0
+    this.lanes.clear()
+    this.active.clear()
+  }
+
+  /** Changes a lane, and sees to what follows from it. */
+  update<A>(place: GroupLane, change: (lane: Lane<Member>) => A): A {
+    const { lane } = place
+    const before = lane.inFlight
+    const result = change(lane)
+    this.inFlight += lane.inFlight - before
+    this.alarm.set(lane.nextDue)
+    if (lane.ready > 0 || place.isBehind) this.active.add(place)
+    return result
+  }
+
+  save(place: GroupLane): void {
+    if (this.closed) return
+    this.saver.changed(laneKey(this.name, place.topic), () => (this.closed ? undefined : place.lane.encode()))
+  }
+
+  /** Messages that retention took, or that are damaged: the group will never have them. */
+  lost(place: GroupLane, from: number, to: number, messages: number): void {
+    this.count("lost", messages)
+    const { epoch } = place.lane
+    for (const member of this.members) member.tellGap(place.topic, epoch, from, to)
+    const details = { group: this.name, topic: place.topic, from, to, messages }
+    this.registry.system.fork(Effect.logWarning("messages were lost to a group", details))
+  }
+
+  count(what: keyof Counters["group"], messages: number): void {
+    this.counts[what] += messages
+    this.registry.counters.group[what] += messages
+  }
+
+  /** Whether the lane may take more from the log. */
+  hasRoom({ lane }: GroupLane): boolean {
+    const { maxInFlight } = this.record.options
+    return (
+      lane.ready < maxInFlight &&
+      lane.readyBytes < readyBytesLimit &&
+      lane.pending - lane.parked < maxInFlight * 2
+    )
+  }
+
+  afterFailures(): void {
+    for (const { lane } of this.lanes.values()) {
+      if (lane.dying === 0) continue
+      this.burial.start()
+      return
+    }
+  }
+
+  private ring(): void {
+    const now = this.registry.system.now()
+    for (const place of this.lanes.values()) {
+      if (place.lane.nextDue <= now && this.update(place, (lane) => lane.expire(now)) > 0) this.save(place)
+      else this.alarm.set(place.lane.nextDue)
+    }
+    this.afterFailures()
+    this.dispatch()
+  }
+
+  private nextFree(): Member | undefined {
+    const { members } = this
+    for (let tried = 0; tried < members.length; tried++) {
+      this.turn = (this.turn + 1) % members.length
+      const member = members[this.turn]!
+      if (member.isFree) return member
+    }
+    return undefined
+  }
+
+  private dispatchOne(): boolean {
+    const member = this.nextFree()
+    if (member === undefined) return false
+    let needsFill = false
+    for (const place of this.active) {
+      const entry = place.lane.peek()
+      if (entry?.batch !== undefined) {
+        this.give(place, member)
+        return true
+      }
+      if (this.isToFill(place)) needsFill = true
+      else if (entry === undefined && !place.isBehind) this.active.delete(place)
+    }
+    if (needsFill) this.fill()
+    return false
+  }
+
+  /** Gives the member as much of the first entry as is its share. */
+  private give(place: GroupLane, member: Member): void {
+    const { lane } = place
+    const entry = lane.peek()
+    const batch = entry?.batch
+    if (entry === undefined || batch === undefined) return
+    const now = this.registry.system.now()
+    if (batch.expires > 0 && batch.expires <= now) {
+      this.registry.counters.messagesExpired += entry.count
+      this.update(place, () => lane.acknowledge(entry.offset, entry.offset + entry.count))
+      this.save(place)
+      return
+    }
+    const { ackWait, maxInFlight } = this.record.options
+    const free = this.members.filter((each) => each.isFree).length
+    const share = Math.max(1, Math.ceil(lane.ready / free))
+    const count = Math.min(entry.count, member.room, share, maxInFlight - this.inFlight)
+    const failures = entry.failures
+    this.update(place, () => lane.give(entry, count, member, now + ackWait))
+    if (failures > 0) this.count("redelivered", count)
+    member.deliver(count === batch.count ? batch : sliceBatch(batch, 0, count), Math.min(failures + 1, 255))
+    // The other topics' turn.
+    if (this.active.size > 1 && this.active.delete(place)) this.active.add(place)
+  }
+
+  /** Whether reading the log would bring something that can be delivered. */
+  private isToFill(place: GroupLane): boolean {
+    const entry = place.lane.peek()
+    return entry === undefined || entry.batch !== undefined ? place.isBehind && this.hasRoom(place) : true
+  }
+
+  private nextToFill(): GroupLane | undefined {
+    for (const place of this.active) {
+      if (place.lane.peek()?.batch === undefined && this.isToFill(place)) return place
+    }
+    return undefined
+  }
+
+  private fill(): void {
+    if (this.isFilling) return
+    this.isFilling = true
+    const ended = Effect.sync(() => {
+      this.isFilling = false
+    })
+    this.registry.system.fork(Effect.ensuring(this.fillAll(), ended))
+  }
+
+  private readonly fillAll = Effect.fnUntraced({ self: this }, function* (this: Group) {
+    for (;;) {
+      const place = this.nextToFill()
+      if (place === undefined || this.closed || this.record.isPaused) return
+      if (!this.members.some((member) => member.isFree) || this.inFlight >= this.record.options.maxInFlight)
+        return
+      yield* fillOne(this, place)
+      this.registry.system.turn(() => this.dispatch())
+      yield* Effect.yieldNow
+    }
+  })
+
+  /** Takes note of what the topic's log says now. */
+  align(place: GroupLane, topic: Topic): void {
+    align(this, place, topic.log)
+  }
+}

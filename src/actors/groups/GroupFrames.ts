@@ -1,0 +1,140 @@
+/** What a connection does with the frames of groups: joining one, and saying what became of its messages. */
+import { Effect } from "effect"
+import type { ErrorCode } from "../../protocol/ErrorCode.ts"
+import type { FrameOf } from "../../protocol/Frame.ts"
+import { maxAckRanges, notGiven } from "../../protocol/Op.ts"
+import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
+import { isForSubscribers } from "../../protocol/TopicName.ts"
+import { type ClientFrames, mayNotAdd } from "../ClientFrames.ts"
+import type { Connection } from "../Connection.ts"
+import type { Session } from "../Session.ts"
+import type { Group } from "./Group.ts"
+import { isGroupName } from "./GroupRecord.ts"
+import { Member } from "./Member.ts"
+
+type Refusal = readonly [ErrorCode, string?]
+
+export class GroupFrames {
+  private readonly frames: ClientFrames
+  private readonly connection: Connection
+
+  constructor(frames: ClientFrames, connection: Connection) {
+    this.frames = frames
+    this.connection = connection
+  }
+
+  join(frame: FrameOf<"Join">): undefined {
+    const session = this.frames.sessionOf(frame.session)
+    if (session === undefined) return void this.frames.fail(frame, "unknown-session")
+    const refusal = refusalOf(session, frame)
+    if (refusal !== undefined) return void this.frames.fail(frame, ...refusal)
+    const { creditBytes, creditMessages } = this.frames.creditOf(frame)
+    const member = new Member(session, frame.subscription, frame.group, creditMessages, creditBytes)
+    session.members.set(member.id, member)
+    const { groups } = this.connection.options
+    const joining = groups.findOrCreate({
+      name: frame.group,
+      pattern: frame.pattern,
+      start: frame.start,
+      order: frame.order,
+      options: givenOptions(frame)
+    })
+    session.fork(
+      Effect.match(joining, {
+        onSuccess: ({ created, group }) => this.joined(frame, member, group, created),
+        onFailure: (code) => {
+          member.closed = true
+          session.members.delete(member.id)
+          this.frames.fail(frame, code)
+        }
+      })
+    )
+  }
+
+  private joined(frame: FrameOf<"Join">, member: Member, group: Group, created: boolean): void {
+    // It may have left while the group was made.
+    if (member.closed) return
+    member.group = group
+    this.connection.writer.control({
+      _tag: "Joined",
+      session: frame.session,
+      request: frame.request,
+      subscription: frame.subscription,
+      created,
+      ackWait: group.record.options.ackWait
+    })
+    group.join(member)
+  }
+
+  acknowledge(frame: FrameOf<"Ack">): undefined {
+    const group = this.groupOf(frame)
+    if (group === undefined) return
+    group.acknowledge(frame.topic, frame.epoch, frame.ranges)
+    this.confirm(frame, group)
+  }
+
+  refuse(frame: FrameOf<"Refuse">): undefined {
+    const session = this.frames.sessionOf(frame.session)
+    const group = this.groupOf(frame)
+    if (group === undefined || session === undefined) return
+    group.refuse(session, frame.topic, frame.epoch, frame.ranges, {
+      fate: frame.fate,
+      delay: frame.delay === notGiven.u32 ? undefined : frame.delay,
+      error: frame.error
+    })
+    this.confirm(frame, group)
+  }
+
+  /** The group that the session has joined; if there is none, the client is told. */
+  private groupOf(frame: FrameOf<"Ack"> | FrameOf<"Refuse">): Group | undefined {
+    const session = this.frames.sessionOf(frame.session)
+    const isMember = session?.memberOf(frame.group) !== undefined
+    const group = isMember ? this.connection.options.groups.find(frame.group) : undefined
+    const code: ErrorCode | undefined =
+      session === undefined
+        ? "unknown-session"
+        : group === undefined
+          ? "unknown-group"
+          : frame.ranges.length > maxAckRanges
+            ? "limit-reached"
+            : undefined
+    if (code === undefined) return group
+    if (frame.request !== 0) this.frames.fail(frame, code)
+    return undefined
+  }
+
+  private confirm(frame: FrameOf<"Ack"> | FrameOf<"Refuse">, group: Group): void {
+    const { request, session } = frame
+    if (request === 0) return
+    group.saver.whenSaved(() => this.connection.writer.control({ _tag: "Acked", session, request }))
+  }
+}
+
+const refusalOf = (session: Session, frame: FrameOf<"Join">): Refusal | undefined => {
+  const error = checkPattern(frame.pattern)
+  if (error !== undefined) return ["invalid-pattern", error.message]
+  if (!isForSubscribers(frame.pattern)) return ["reserved-topic"]
+  if (!isGroupName(frame.group))
+    return ["bad-request", "not a group's name: 1 to 64 bytes without dots, *, >, $, / or white space"]
+  const { start } = frame
+  if (start._tag === "Last" || start._tag === "Resume")
+    return ["bad-request", "a group starts now, at the first message, at a time, or at a position"]
+  if (start._tag === "Position" && !isLiteral(frame.pattern))
+    return ["bad-request", "a position is of one topic; the pattern has wildcards"]
+  if (session.memberOf(frame.group) !== undefined)
+    return ["subscription-exists", "this session has joined the group already"]
+  const taken = mayNotAdd(session, frame.subscription)
+  return taken === undefined ? undefined : [taken]
+}
+
+/** What the frame says of the group's options; what it leaves to the group is absent. */
+const givenOptions = (frame: FrameOf<"Join">) => {
+  const given = (value: number) => (value === notGiven.u32 ? undefined : value)
+  return {
+    ackWait: given(frame.ackWait),
+    maxDeliveries: frame.maxDeliveries === notGiven.u16 ? undefined : frame.maxDeliveries,
+    maxInFlight: given(frame.maxInFlight),
+    backoff: given(frame.backoff),
+    maxBackoff: given(frame.maxBackoff)
+  }
+}

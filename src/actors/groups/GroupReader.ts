@@ -1,0 +1,95 @@
+/** How a group catches up: what its members have room for is read from the topic's log. */
+import { Effect } from "effect"
+import { sliceBatch } from "../../protocol/Batch.ts"
+import { Lost, type MessageLogError, type TopicLog } from "../../services/MessageLog.ts"
+import type { Group, GroupLane } from "./Group.ts"
+
+/** Bytes that are read from a log at a time. */
+const fillBytes = 262_144
+/** Milliseconds before a log that could not be read is read again. */
+const retryAfter = 1000
+
+/** Leaves what the log no longer has: all of it if the log is another one. */
+export const align = (group: Group, place: GroupLane, log: TopicLog): void => {
+  const { lane } = place
+  if (lane.epoch !== log.epoch) {
+    const from = lane.floor
+    const missed = lane.pending
+    place.generation++
+    group.update(place, () => lane.reset(log.epoch, log.firstOffset))
+    group.save(place)
+    group.lost(place, from, log.firstOffset, missed)
+    return
+  }
+  if (lane.floor >= log.firstOffset) return
+  const from = lane.floor
+  const next = lane.next
+  let missed = group.update(place, () => lane.forget(log.firstOffset))
+  if (next < log.firstOffset) {
+    missed += log.firstOffset - next
+    group.update(place, () => lane.skipTo(log.firstOffset))
+  }
+  group.save(place)
+  if (missed > 0) group.lost(place, from, log.firstOffset, missed)
+}
+
+/** Brings the lane one thing that it needs: the messages of its next entry, or more from the log. */
+export const fillOne = (group: Group, place: GroupLane): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const topic = group.registry.topicNamed(place.topic)
+    if (typeof topic === "string") return Effect.sleep(retryAfter)
+    return Effect.flatMap(topic.whenOpen, () => {
+      align(group, place, topic.log)
+      const entry = place.lane.peek()
+      return entry === undefined || entry.batch !== undefined
+        ? readOn(group, place, topic.log)
+        : readAgain(group, place, topic.log, entry.offset)
+    })
+  }).pipe(
+    Effect.catch((error: MessageLogError) =>
+      Effect.andThen(Effect.logWarning("a group could not read its topic", error), Effect.sleep(retryAfter))
+    )
+  )
+
+/** The messages after those that the lane has. */
+const readOn = (group: Group, place: GroupLane, log: TopicLog): Effect.Effect<void, MessageLogError> => {
+  const { generation, lane } = place
+  return Effect.map(log.read(lane.next, fillBytes), (read) => {
+    if (place.generation !== generation) return
+    for (const item of read) {
+      if (!(item instanceof Lost)) group.update(place, () => lane.push(item))
+      else {
+        group.update(place, () => lane.skipTo(item.offset + item.count))
+        group.lost(place, item.offset, item.offset + item.count, item.count)
+      }
+    }
+    // A log that has lost what it says it has must not be read for ever.
+    if (read.length === 0) group.update(place, () => lane.skipTo(log.nextOffset))
+    place.isBehind = lane.next < log.nextOffset
+  })
+}
+
+/** The messages of an entry that was delivered before. */
+const readAgain = (
+  group: Group,
+  place: GroupLane,
+  log: TopicLog,
+  offset: number
+): Effect.Effect<void, MessageLogError> => {
+  const { generation, lane } = place
+  return Effect.map(log.read(offset, fillBytes), (read) => {
+    const entry = lane.peek()
+    if (place.generation !== generation || entry?.offset !== offset || entry.batch !== undefined) return
+    const end = offset + entry.count
+    const found = read.find((item) => !(item instanceof Lost) && item.offset < end)
+    if (found === undefined || found instanceof Lost || found.offset > offset) {
+      const to = found === undefined ? end : found.offset
+      const missed = group.update(place, () => lane.acknowledge(offset, to))
+      group.save(place)
+      group.lost(place, offset, to, missed)
+      return
+    }
+    const batch = found.count > entry.count ? sliceBatch(found, 0, entry.count) : found
+    group.update(place, () => lane.supply(entry, batch))
+  })
+}

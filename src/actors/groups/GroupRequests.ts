@@ -1,0 +1,248 @@
+/** The requests about groups and dead letters, in JSON: see `src/protocol/README.md`. */
+import { Effect, Schema } from "effect"
+import { decodeText, encodeText } from "../../protocol/Bytes.ts"
+import type { ErrorCode } from "../../protocol/ErrorCode.ts"
+import { octetsContentType } from "../../protocol/Message.ts"
+import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
+import { Orders, type Start } from "../../protocol/Position.ts"
+import { isForSubscribers } from "../../protocol/TopicName.ts"
+import type { MessageLogError } from "../../services/MessageLog.ts"
+import { pageOf } from "../HubPages.ts"
+import type { Registry } from "../Registry.ts"
+import type { DeadLetter, DeadLetters } from "./DeadLetters.ts"
+import type { Group } from "./Group.ts"
+import { groupInfoOf, lanesOf } from "./GroupInfo.ts"
+import { isGroupName } from "./GroupRecord.ts"
+import { type Groups, offsetOf } from "./Groups.ts"
+
+export interface GroupAnswers {
+  readonly registry: Registry
+  readonly groups: Groups
+  readonly deadLetters: DeadLetters
+  /** Bytes of JSON that a frame of this hub can hold. */
+  readonly maxAnswer: number
+}
+
+type Answer = Effect.Effect<Uint8Array, ErrorCode | MessageLogError>
+/** The body is text, or `undefined` if it is not. */
+type Method = (answers: GroupAnswers, body: string | undefined) => Answer
+
+const maxLanes = 1000
+const defaultShown = 100
+const mostShown = 1000
+
+const Milliseconds = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 0xffff_fffe }))
+const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0xffff_fffe }))
+const Offset = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const Beginning = Schema.Union([
+  Schema.Literals(["first", "now"]),
+  Schema.Struct({ time: Offset }),
+  Schema.Struct({ epoch: Schema.optionalKey(Offset), offset: Offset })
+])
+const Named = Schema.Struct({ name: Schema.String })
+const After = Schema.Struct({ after: Schema.optionalKey(Schema.String) })
+const Reset = Schema.Struct({ name: Schema.String, to: Beginning, topic: Schema.optionalKey(Schema.String) })
+const Create = Schema.Struct({
+  name: Schema.String,
+  pattern: Schema.String,
+  start: Schema.optionalKey(Beginning),
+  order: Schema.optionalKey(Schema.Literals(Orders)),
+  ackWait: Schema.optionalKey(Milliseconds),
+  maxDeliveries: Schema.optionalKey(Count),
+  maxInFlight: Schema.optionalKey(Milliseconds),
+  backoff: Schema.optionalKey(Milliseconds),
+  maxBackoff: Schema.optionalKey(Milliseconds)
+})
+const Dead = Schema.Struct({
+  group: Schema.optionalKey(Schema.String),
+  after: Schema.optionalKey(Schema.String)
+})
+const Show = Schema.Struct({
+  topic: Schema.String,
+  limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostShown })))
+})
+const Chosen = Schema.Struct({
+  topic: Schema.String,
+  offsets: Schema.optionalKey(Schema.Array(Offset))
+})
+
+const encode = (value: unknown): Uint8Array => encodeText(JSON.stringify(value))
+const done = encode({})
+
+/** A method whose body must be of the schema. */
+const method = <A>(
+  schema: Schema.Codec<A, unknown>,
+  answer: (answers: GroupAnswers, request: A) => Answer
+): Method => {
+  const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(schema))
+  return (answers, body) =>
+    decode(body === "" ? "{}" : body).pipe(
+      Effect.mapError((): ErrorCode | MessageLogError => "bad-request"),
+      Effect.flatMap((request) => answer(answers, request))
+    )
+}
+
+const groupNamed = ({ groups }: GroupAnswers, name: string): Effect.Effect<Group, ErrorCode> => {
+  const group = groups.find(name)
+  if (group === undefined) return Effect.fail("unknown-group")
+  group.wake()
+  return Effect.succeed(group)
+}
+
+/** Does something with a group, and answers when that is saved. */
+const change = (answers: GroupAnswers, name: string, f: (group: Group) => void): Answer =>
+  Effect.flatMap(groupNamed(answers, name), (group) => {
+    f(group)
+    return Effect.as(group.saver.saved, done)
+  })
+
+const startOf = (beginning: typeof Beginning.Type, epoch: number): Start => {
+  if (beginning === "first") return { _tag: "First" }
+  if (beginning === "now") return { _tag: "Now" }
+  if ("time" in beginning) return { _tag: "Time", time: beginning.time }
+  return { _tag: "Position", position: { epoch: beginning.epoch ?? epoch, offset: beginning.offset } }
+}
+
+const reset = Effect.fnUntraced(function* (answers: GroupAnswers, { name, to, topic }: typeof Reset.Type) {
+  const group = yield* groupNamed(answers, name)
+  const isPosition = typeof to === "object" && "offset" in to
+  if (isPosition && topic === undefined && !isLiteral(group.record.pattern))
+    return yield* Effect.fail<ErrorCode>("bad-request")
+  const places = [...group.lanes.values()].filter((place) => topic === undefined || place.topic === topic)
+  if (topic !== undefined && places.length === 0) return yield* Effect.fail<ErrorCode>("topic-not-found")
+  for (const place of places) {
+    const found = answers.registry.topicNamed(place.topic)
+    if (typeof found === "string") return yield* Effect.fail(found)
+    yield* found.whenOpen
+    group.reset(place, found.log.epoch, yield* offsetOf(found.log, startOf(to, found.log.epoch)))
+  }
+  group.dispatch()
+  yield* group.saver.saved
+  return encode(groupInfoOf(group))
+})
+
+const create = Effect.fnUntraced(function* (answers: GroupAnswers, request: typeof Create.Type) {
+  const { name, order = "any", pattern, start = "now" } = request
+  if (!isGroupName(name)) return yield* Effect.fail<ErrorCode>("bad-request")
+  if (checkPattern(pattern) !== undefined) return yield* Effect.fail<ErrorCode>("invalid-pattern")
+  if (!isForSubscribers(pattern)) return yield* Effect.fail<ErrorCode>("reserved-topic")
+  const isPosition = typeof start === "object" && "offset" in start
+  if (isPosition && !isLiteral(pattern)) return yield* Effect.fail<ErrorCode>("bad-request")
+  const epoch = answers.registry.placeOf(pattern)?.epoch ?? 0
+  const { group } = yield* answers.groups.findOrCreate({
+    name,
+    pattern,
+    order,
+    start: startOf(start, epoch),
+    options: {
+      ackWait: request.ackWait,
+      maxDeliveries: request.maxDeliveries,
+      maxInFlight: request.maxInFlight,
+      backoff: request.backoff,
+      maxBackoff: request.maxBackoff
+    }
+  })
+  return encode(groupInfoOf(group))
+})
+
+const shown = ({ epoch, message, offset, timestamp }: DeadLetter) => ({
+  epoch,
+  offset,
+  timestamp,
+  key: message.key,
+  id: message.id,
+  headers: message.headers ?? {},
+  contentType: message.contentType ?? octetsContentType,
+  payload: Buffer.from(message.payload).toString("base64")
+})
+
+const methods: ReadonlyMap<string, Method> = new Map([
+  [
+    "groups",
+    method(After, ({ groups, maxAnswer }, { after }) => {
+      const infos = groups.all().map((group) => {
+        group.wake()
+        return groupInfoOf(group)
+      })
+      return Effect.succeed(pageOf(infos, ({ name }) => name, after, maxAnswer))
+    })
+  ],
+  [
+    "group",
+    method(Named, (answers, { name }) =>
+      Effect.map(groupNamed(answers, name), (group) =>
+        encode({ ...groupInfoOf(group), lanes: lanesOf(group, maxLanes) })
+      )
+    )
+  ],
+  ["group.create", method(Create, create)],
+  ["group.reset", method(Reset, reset)],
+  [
+    "group.pause",
+    method(Named, (answers, { name }) => change(answers, name, (group) => group.setPaused(true)))
+  ],
+  [
+    "group.resume",
+    method(Named, (answers, { name }) => change(answers, name, (group) => group.setPaused(false)))
+  ],
+  [
+    "group.remove",
+    method(Named, ({ groups }, { name }) =>
+      Effect.flatMap(groups.remove(name), (isRemoved) =>
+        isRemoved ? Effect.succeed(done) : Effect.fail<ErrorCode>("unknown-group")
+      )
+    )
+  ],
+  [
+    "dead",
+    method(Dead, ({ deadLetters, maxAnswer }, { after, group }) =>
+      Effect.sync(() => pageOf(deadLetters.list(group), ({ topic }) => topic, after, maxAnswer))
+    )
+  ],
+  [
+    "dead.show",
+    method(Show, ({ deadLetters, maxAnswer }, { limit = defaultShown, topic }) =>
+      Effect.map(deadLetters.show(topic, limit), (letters) =>
+        pageOf(letters.map(shown), ({ offset }) => String(offset), undefined, maxAnswer)
+      )
+    )
+  ],
+  [
+    "dead.requeue",
+    method(Chosen, ({ deadLetters }, { offsets, topic }) =>
+      Effect.map(deadLetters.requeue(topic, offsets), encode)
+    )
+  ],
+  [
+    "dead.drop",
+    method(Chosen, ({ deadLetters }, { offsets, topic }) =>
+      Effect.map(deadLetters.drop(topic, offsets), (dropped) => encode({ dropped }))
+    )
+  ],
+  [
+    "topic.remove",
+    method(Named, ({ registry }, { name }) =>
+      isForSubscribers(name) && checkPattern(name) === undefined && isLiteral(name)
+        ? Effect.flatMap(registry.removeTopic(name), (isRemoved) =>
+            isRemoved ? Effect.succeed(done) : Effect.fail<ErrorCode>("topic-not-found")
+          )
+        : Effect.fail<ErrorCode>("invalid-topic")
+    )
+  ]
+])
+
+/** The answer to a request about groups or dead letters; `undefined` if it is about something else. */
+export const answerGroupRequest = (
+  answers: GroupAnswers,
+  name: string,
+  body: Uint8Array
+): Effect.Effect<Uint8Array, ErrorCode> | undefined => {
+  const found = methods.get(name)
+  if (found === undefined) return undefined
+  return Effect.suspend(() => found(answers, decodeText(body))).pipe(
+    Effect.catchTag("MessageLogError", (error) =>
+      Effect.fail<ErrorCode>(error.reason === "full" ? "storage-full" : "topic-failed")
+    ),
+    Effect.withSpan(`Hub.${name}`)
+  )
+}

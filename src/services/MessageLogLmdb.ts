@@ -1,0 +1,140 @@
+/**
+ * The log on disk, and the small values of groups beside it, in one LMDB environment: what was said to be stored is
+ * flushed and outlives a crash of the hub or the machine. One hub at a time owns the folder.
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import { decodeText, encodeText } from "../protocol/Bytes.ts"
+import { Compaction } from "./lmdb/Compaction.ts"
+import { PublisherBytes } from "./lmdb/EntryKey.ts"
+import { openFolder } from "./lmdb/Folder.ts"
+import { HeldMessages } from "./lmdb/HeldMessages.ts"
+import { make as makeState } from "./lmdb/LmdbState.ts"
+import { LmdbTopicLog } from "./lmdb/LmdbTopicLog.ts"
+import { decodeTopic, type TopicRecord } from "./lmdb/Records.ts"
+import { Removal } from "./lmdb/Removal.ts"
+import type { LmdbOptions, Shared, TopicLimits } from "./lmdb/Shared.ts"
+import { bytesOf, messagesOf, newNumbers, numbersOf } from "./lmdb/TopicPlace.ts"
+import { type LogOwner, MessageLog, MessageLogError, type TopicLog, type TopicPlace } from "./MessageLog.ts"
+import { StateStore } from "./StateStore.ts"
+
+export type { LmdbOptions, TopicLimits } from "./lmdb/Shared.ts"
+
+const deadLetterPrefix = "$dead."
+/** Epochs rise with time, and differ for logs that were made in the same millisecond. */
+const epochsPerMillisecond = 1024
+/** Names that are read at a time. */
+const namesAtOnce = 1000
+
+const limitsFor = (options: LmdbOptions): ((topic: string) => TopicLimits) => {
+  const dead = { ...options.topic, age: options.deadLetterAge }
+  return (topic) => (topic.startsWith(deadLetterPrefix) ? dead : options.topic)
+}
+
+/** Both services, from one folder, which is let go of with the scope. */
+export const make = Effect.fnUntraced(function* (options: LmdbOptions) {
+  const clock = yield* Clock.Clock
+  const { environment, writer } = yield* openFolder(options)
+  const publishers = new PublisherBytes()
+  const held = new HeldMessages(environment, writer, publishers, options.maxHeldBytes)
+  const removal = new Removal(environment, writer, held)
+  const logs = new Map<string, LmdbTopicLog>()
+  const shared: Shared = {
+    options,
+    environment,
+    writer,
+    held,
+    publishers,
+    removal,
+    compaction: new Compaction(environment),
+    limitsOf: limitsFor(options),
+    released: (log) => {
+      if (logs.get(log.owner.name) === log) logs.delete(log.owner.name)
+    }
+  }
+  removal.resume()
+
+  let lastEpoch = writer.folder.lastEpoch
+  const nextEpoch = (): number => {
+    lastEpoch = Math.max(lastEpoch + 1, clock.currentTimeMillisUnsafe() * epochsPerMillisecond)
+    return lastEpoch
+  }
+
+  /** Throws what LMDB throws, or that the record is damaged. */
+  const recordOf = (topic: string): TopicRecord | undefined => {
+    const bytes = environment.topics.get(encodeText(topic))
+    if (bytes === undefined) return undefined
+    const record = decodeTopic(bytes)
+    if (record === undefined) throw new Error(`the record of topic ${topic} is damaged`)
+    return record
+  }
+
+  const openNow = (topic: string, owner: LogOwner): TopicLog => {
+    const record = recordOf(topic)
+    const log =
+      record === undefined
+        ? new LmdbTopicLog(shared, owner, nextEpoch(), newNumbers())
+        : new LmdbTopicLog(shared, owner, record.epoch, numbersOf(environment.messages, record))
+    logs.set(topic, log)
+    return log
+  }
+
+  const tryOpen = (topic: string, owner: LogOwner): TopicLog | Effect.Effect<TopicLog, MessageLogError> => {
+    try {
+      return openNow(topic, owner)
+    } catch (cause) {
+      return Effect.fail(new MessageLogError({ reason: "damaged", topic, cause }))
+    }
+  }
+
+  const open = (topic: string, owner: LogOwner): TopicLog | Effect.Effect<TopicLog, MessageLogError> => {
+    if (!logs.has(topic)) return tryOpen(topic, owner)
+    // It was closed, but something of it is still to be written.
+    return Effect.flatMap(writer.idle, () => {
+      const log = tryOpen(topic, owner)
+      return Effect.isEffect(log) ? log : Effect.succeed(log)
+    })
+  }
+
+  const describe = (topic: string): TopicPlace | undefined => {
+    const log = logs.get(topic)
+    if (log !== undefined) {
+      const { bytes, epoch, firstOffset, messages, nextOffset } = log
+      return log.numbers.id === 0 ? undefined : { epoch, firstOffset, nextOffset, messages, bytes }
+    }
+    const record = recordOf(topic)
+    if (record === undefined) return undefined
+    const numbers = numbersOf(environment.messages, record)
+    const { firstOffset, nextOffset } = numbers
+    const [messages, bytes] = [messagesOf(numbers), bytesOf(numbers)]
+    return { epoch: record.epoch, firstOffset, nextOffset, messages, bytes }
+  }
+
+  function* names(): Generator<string> {
+    let from: Uint8Array | undefined = new Uint8Array([0])
+    while (from !== undefined) {
+      const keys: ReadonlyArray<Uint8Array> = [
+        ...environment.topics.getKeys({ start: from, limit: namesAtOnce })
+      ]
+      for (const key of keys) yield decodeText(key) ?? ""
+      const last = keys.length < namesAtOnce ? undefined : keys.at(-1)
+      from = last === undefined ? undefined : new Uint8Array([...last, 0])
+    }
+  }
+
+  const log = MessageLog.of({
+    open,
+    bytes: () => writer.folder.bytes,
+    names,
+    describe,
+    nextDue: () => held.nextDue(),
+    due: (now, maxBytes) =>
+      Effect.try({
+        try: () => held.take(now, maxBytes),
+        catch: (cause) => new MessageLogError({ reason: "damaged", topic: "", cause })
+      })
+  })
+  return Context.make(MessageLog, log).pipe(Context.add(StateStore, makeState(environment, writer)))
+})
+
+export const layer = (options: LmdbOptions): Layer.Layer<MessageLog | StateStore, MessageLogError> =>
+  Layer.effectContext(make(options))

@@ -1,0 +1,409 @@
+/**
+ * A topic's log on disk. Its batches get their places when a write set is formed, and can be read once that is
+ * flushed; a set that failed gives the places back. Messages are bounded exactly, bytes and age by whole batches.
+ */
+import { Effect } from "effect"
+import { type Batch, sliceBatch } from "../../protocol/Batch.ts"
+import { encodeText } from "../../protocol/Bytes.ts"
+import { type LogOwner, Lost, MessageLogError, type TopicLog } from "../MessageLog.ts"
+import { entriesBetween, entryAtOrBefore, offsetAtTime } from "./Entries.ts"
+import { batchOf, countOf, entryKey, isKeyWhole, isValueWhole, offsetOf, timestampOf } from "./EntryKey.ts"
+import { Heads } from "./Heads.ts"
+import { HeldOnDisk } from "./HeldMessages.ts"
+import { encodeTopic } from "./Records.ts"
+import type { Shared, TopicLimits } from "./Shared.ts"
+import { bytesOf, messagesOf, type Numbers, recordOf } from "./TopicPlace.ts"
+import type { Change, Participant, Reason, WriteSet } from "./Writer.ts"
+
+/** What one topic may have queued before its publishers wait. */
+const maxQueuedBytes = 8_388_608
+
+export class LmdbTopicLog implements TopicLog, Participant {
+  readonly durability = "stored"
+  readonly epoch: number
+  readonly isReceiptEarly: boolean
+  readonly isCompacted: boolean
+  readonly owner: LogOwner
+  readonly name: Uint8Array
+  /** As of the last set that was kept. */
+  numbers: Numbers
+  /** While a set is formed, and until it ended. */
+  draft: Numbers | undefined
+  /** Of what is queued or under way. */
+  queuedBytes = 0
+  /** Changes that are queued or under way. */
+  pending = 0
+  isOpen = true
+  /** Takes nothing more. */
+  isRemoving = false
+  private isRemovedInDraft = false
+  private isRewritten = false
+  private readonly heads: Heads
+  /** Nothing older than this may be kept; part of the next set that is formed. */
+  private oldest = 0
+  private needsRecord = false
+  private isDamageTold = false
+  private readonly limits: TopicLimits
+  readonly shared: Shared
+
+  constructor(shared: Shared, owner: LogOwner, epoch: number, numbers: Numbers) {
+    this.shared = shared
+    this.owner = owner
+    this.name = encodeText(owner.name)
+    this.epoch = epoch
+    this.numbers = numbers
+    this.isReceiptEarly = shared.options.isReceiptEarly(owner.name)
+    this.isCompacted = shared.options.isCompacted(owner.name)
+    this.limits = shared.limitsOf(owner.name)
+    this.heads = new Heads(shared.environment.messages)
+    if (!this.isWithin(numbers)) this.add(new Trim(this))
+    const excess = this.messages - this.limits.messages
+    if (excess > 0 && !this.isSparse) this.cut(numbers.firstOffset + excess)
+  }
+
+  /** Where the first batch was cut is not written down, since it follows from the limit. */
+  private cut(offset: number): void {
+    this.numbers.firstOffset = offset
+    const key = entryAtOrBefore(this.shared.environment.messages, this.numbers.id, offset - 1)
+    if (key !== undefined) this.numbers.lostUntil = Math.max(this.numbers.lostUntil, timestampOf(key))
+  }
+
+  get nextOffset(): number {
+    return this.numbers.nextOffset
+  }
+
+  get firstOffset(): number {
+    return this.numbers.firstOffset
+  }
+
+  get lostUntil(): number {
+    return this.numbers.lostUntil
+  }
+
+  get lastTimestamp(): number {
+    return this.numbers.lastTimestamp
+  }
+
+  get bytes(): number {
+    return bytesOf(this.numbers)
+  }
+
+  get messages(): number {
+    return messagesOf(this.numbers)
+  }
+
+  /** Whether compaction took something, so that offsets may be missing. */
+  get isSparse(): boolean {
+    return this.isCompacted || this.numbers.savedMessages > 0
+  }
+
+  get room(): Effect.Effect<void> | undefined {
+    return this.queuedBytes > maxQueuedBytes || this.shared.writer.isPressed ? this.pressed : undefined
+  }
+
+  private readonly pressed: Effect.Effect<void> = Effect.suspend(() =>
+    this.room === undefined ? Effect.void : Effect.andThen(this.shared.writer.settled, this.pressed)
+  )
+
+  append(batch: Batch): boolean {
+    this.take(batch, new Append(this, batch))
+    return false
+  }
+
+  hold(batch: Batch, at: number): boolean {
+    this.take(batch, this.shared.held.hold(this, batch, at))
+    return false
+  }
+
+  private take(batch: Batch, change: Change): void {
+    if (this.isOpen && !this.isRemoving) this.add(change)
+    else setImmediate(() => this.owner.refused(batch, this.error("closed")))
+  }
+
+  add(change: Change): void {
+    this.pending++
+    this.queuedBytes += change.size
+    this.shared.writer.add(change)
+  }
+
+  /** A change of this log was told. */
+  ended(change: Change): void {
+    this.pending--
+    this.queuedBytes -= change.size
+    if (!this.isOpen && this.pending === 0) this.shared.released(this)
+  }
+
+  error(reason: MessageLogError["reason"], cause?: unknown): MessageLogError {
+    const topic = this.owner.name
+    return new MessageLogError(cause === undefined ? { reason, topic } : { reason, topic, cause })
+  }
+
+  /** The numbers to move, of the set that is being formed. */
+  join(set: WriteSet): Numbers {
+    this.draft ??= { ...this.numbers }
+    set.participants.add(this)
+    if (this.draft.id === 0) {
+      this.draft.id = ++set.folder.lastTopic
+      set.folder.lastEpoch = Math.max(set.folder.lastEpoch, this.epoch)
+      this.needsRecord = true
+    }
+    return this.draft
+  }
+
+  place(set: WriteSet, batch: Batch): Reason | undefined {
+    const size = batch.end - batch.start
+    const { folder } = set
+    if (folder.bytes + size > this.shared.options.maxBytes) return "full"
+    const numbers = this.join(set)
+    batch.epoch = this.epoch
+    batch.offset = numbers.nextOffset
+    const value = new Uint8Array(batch.bytes.buffer, batch.bytes.byteOffset + batch.start, size)
+    const publisher = this.shared.publishers.of(batch.publisherId)
+    const key = entryKey(numbers.id, batch, numbers.appended, publisher, value)
+    set.put(this.shared.environment.messages, key, value)
+    this.heads.placed(key)
+    numbers.nextOffset += batch.count
+    numbers.appended += size
+    numbers.lastTimestamp = batch.timestamp
+    folder.bytes += size
+    const held = batch.held
+    if (held instanceof HeldOnDisk && held.isOf(this.shared.held)) this.shared.held.leave(set, held)
+    return undefined
+  }
+
+  /** Trims, and writes the record if more than entries has changed. */
+  finish(set: WriteSet): void {
+    const numbers = this.draft
+    if (numbers === undefined || this.isRemovedInDraft) return
+    // What is written anew in this set cannot be found yet.
+    if (!this.isRewritten && (!this.isWithin(numbers) || this.isOld(numbers))) this.trim(set, numbers)
+    if (!this.needsRecord) return
+    set.put(this.shared.environment.topics, this.name, encodeTopic(recordOf(numbers, this.epoch)))
+  }
+
+  committed(): void {
+    if (this.draft !== undefined) this.numbers = this.draft
+    this.draft = undefined
+    this.needsRecord = false
+    if (this.isRewritten) this.heads.rolledBack()
+    else this.heads.committed()
+    this.isRewritten = false
+  }
+
+  rolledBack(): void {
+    this.draft = undefined
+    this.needsRecord = false
+    this.isRemovedInDraft = false
+    this.isRewritten = false
+    this.heads.rolledBack()
+  }
+
+  /** The set that is formed removes the topic: answers what it is to be without. */
+  leave(set: WriteSet): Numbers {
+    this.isRemovedInDraft = true
+    return this.join(set)
+  }
+
+  /** The set that is formed writes entries of the topic anew. */
+  rewrite(set: WriteSet): Numbers {
+    this.isRewritten = true
+    this.needsRecord = true
+    return this.join(set)
+  }
+
+  /** The topic is gone from the disk, but for its entries. */
+  removed(change: Change): void {
+    this.isOpen = false
+    this.ended(change)
+  }
+
+  relief(): Change | undefined {
+    if (!this.isOpen || this.numbers.id === 0) return undefined
+    const trim = new Trim(this)
+    this.pending++
+    return trim
+  }
+
+  expire(now: number): void {
+    if (!this.isOpen || this.numbers.id === 0) return
+    this.oldest = this.isCompacted ? 0 : now - this.limits.age
+    // While a set is under way the heads are its.
+    if (this.draft === undefined && this.isOld(this.numbers)) this.add(new Trim(this))
+    if (this.isCompacted) this.shared.compaction.consider(this, now)
+  }
+
+  private isWithin(numbers: Numbers): boolean {
+    return messagesOf(numbers) <= this.limits.messages && bytesOf(numbers) <= this.limits.bytes
+  }
+
+  private isOld(numbers: Numbers): boolean {
+    if (numbers.firstOffset === numbers.nextOffset || this.oldest <= 0) return false
+    const head = this.heads.first(numbers)
+    return head !== undefined && timestampOf(head) < this.oldest
+  }
+
+  private trim(set: WriteSet, numbers: Numbers): void {
+    const { limits, heads } = this
+    for (let head = heads.first(numbers); head !== undefined; head = heads.first(numbers)) {
+      const isOld = timestampOf(head) < this.oldest
+      const end = offsetOf(head) + countOf(head)
+      if (this.isWithin(numbers) && !isOld && end > numbers.firstOffset) return
+      const visible = end - Math.max(numbers.firstOffset, offsetOf(head))
+      const excess = messagesOf(numbers) - limits.messages
+      numbers.lostUntil = Math.max(numbers.lostUntil, timestampOf(head))
+      if (!isOld && excess > 0 && excess < visible && bytesOf(numbers) <= limits.bytes) {
+        // The rest of the batch stays; where it is cut follows from the limit, too, when the log is opened again.
+        numbers.firstOffset = end - visible + excess
+        return
+      }
+      this.needsRecord = true
+      set.folder.bytes -= heads.drop(set, numbers, visible)
+    }
+    numbers.firstOffset = numbers.nextOffset
+  }
+
+  read(offset: number, maxBytes: number): Effect.Effect<ReadonlyArray<Batch | Lost>, MessageLogError> {
+    return Effect.suspend(() => {
+      if (!this.isOpen) return Effect.fail(this.error("closed"))
+      const found: Array<Batch | Lost> = []
+      let isDamaged = false
+      try {
+        isDamaged = this.collect(found, offset, maxBytes)
+      } catch (cause) {
+        return Effect.fail(this.error("damaged", cause))
+      }
+      if (!isDamaged || this.isDamageTold) return Effect.succeed(found)
+      this.isDamageTold = true
+      return Effect.as(
+        Effect.logWarning(`messages of ${this.owner.name} are damaged and cannot be read`),
+        found
+      )
+    })
+  }
+
+  /** Whether something was damaged. */
+  private collect(found: Array<Batch | Lost>, offset: number, maxBytes: number): boolean {
+    const { firstOffset, id, nextOffset } = this.numbers
+    const store = this.shared.environment.messages
+    let expected = Math.max(offset, firstOffset)
+    if (expected >= nextOffset) return false
+    const before = entryAtOrBefore(store, id, expected)
+    const from =
+      before !== undefined && offsetOf(before) + countOf(before) > expected ? offsetOf(before) : expected
+    let isDamaged = false
+    let isHole = false
+    let size = 0
+    const lose = (to: number) => {
+      isDamaged = true
+      found.push(new Lost(expected, to - expected))
+    }
+    for (const { key, value } of entriesBetween(store, id, from, nextOffset)) {
+      if (!isKeyWhole(key)) {
+        isHole = true
+        continue
+      }
+      const begin = offsetOf(key)
+      const end = begin + countOf(key)
+      if (end <= expected) continue
+      if (begin > expected && (isHole || !this.isSparse)) lose(begin)
+      isHole = false
+      expected = Math.max(begin, expected)
+      if (isValueWhole(key, value)) found.push(this.readBatch(key, value, expected - begin))
+      else lose(end)
+      expected = end
+      size += value.length
+      if (size >= maxBytes) return isDamaged
+    }
+    if (expected < nextOffset && (isHole || !this.isSparse)) lose(nextOffset)
+    return isDamaged
+  }
+
+  private readBatch(key: Uint8Array, value: Uint8Array, from: number): Batch {
+    const bytes = new Uint8Array(value.buffer, value.byteOffset, value.length)
+    const batch = batchOf(key, bytes, this.owner, this.epoch)
+    if (from === 0) return batch
+    const cut = sliceBatch(batch, from, batch.count)
+    cut.incarnation = batch.incarnation
+    cut.firstSequence = batch.firstSequence
+    cut.lastSequence = batch.lastSequence
+    return cut
+  }
+
+  offsetAt(time: number): Effect.Effect<number, MessageLogError> {
+    return Effect.suspend(() => {
+      if (!this.isOpen) return Effect.fail(this.error("closed"))
+      const { firstOffset, id, nextOffset } = this.numbers
+      try {
+        return Effect.succeed(
+          offsetAtTime(this.shared.environment.messages, id, firstOffset, nextOffset, time)
+        )
+      } catch (cause) {
+        return Effect.fail(this.error("damaged", cause))
+      }
+    })
+  }
+
+  get remove(): Effect.Effect<void, MessageLogError> {
+    return this.shared.removal.remove(this)
+  }
+
+  close(): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    if (this.pending === 0) this.shared.released(this)
+  }
+}
+
+class Append implements Change {
+  readonly isRelief = false
+  readonly size: number
+  private readonly log: LmdbTopicLog
+  private readonly batch: Batch
+
+  constructor(log: LmdbTopicLog, batch: Batch) {
+    this.log = log
+    this.batch = batch
+    this.size = batch.end - batch.start
+  }
+
+  prepare(set: WriteSet): Reason | undefined {
+    return this.log.place(set, this.batch)
+  }
+
+  done(): void {
+    const { batch, log } = this
+    log.ended(this)
+    // Held by another engine until now: that one has still to let go of it.
+    if (batch.held instanceof HeldOnDisk) log.shared.held.left(batch.held)
+    else batch.held?.forget()
+    log.owner.stored(batch)
+  }
+
+  failed(reason: Reason, cause: unknown): void {
+    this.log.ended(this)
+    this.log.owner.refused(this.batch, this.log.error(reason, cause))
+  }
+}
+
+/** Makes a log join a set, which trims it. */
+class Trim implements Change {
+  readonly isRelief = true
+  readonly size = 0
+  private readonly log: LmdbTopicLog
+
+  constructor(log: LmdbTopicLog) {
+    this.log = log
+  }
+
+  prepare(set: WriteSet): undefined {
+    if (this.log.numbers.id > 0) this.log.join(set)
+  }
+
+  done(): void {
+    this.log.ended(this)
+  }
+
+  failed(): void {
+    this.log.ended(this)
+  }
+}
