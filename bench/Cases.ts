@@ -158,6 +158,7 @@ export const cases: readonly Case[] = [
     about: "resident memory per message of 128 B queued for a subscriber that has stopped reading",
     metrics: [{ name: "memory", unit: "bytes", peer: undefined }],
     kind: "live",
+    repeats: 1,
     entries: (system) =>
       entry(system, system.launchQueueing, (running, { queued, settleMs, windowBytes }) =>
         measureMemory(system, running, { topic: ONE, messages: queued, windowBytes, settleMs })

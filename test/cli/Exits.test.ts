@@ -93,7 +93,6 @@ const wrongUses = [
   [["replay", "a.*", "--from", "7"], "--from: an offset is of one topic"],
   [["replay", "a.b", "--from", "now"], '--from: found "now"; allowed: "last <number>", first'],
   [["replay", "a.b", "--from", "first", "--to-topic", "b.*"], "--to-topic: "],
-  [["group"], "see polestar group --help"],
   [["group", "create", "g"], "Missing required flag: --pattern"],
   [["group", "reset", "g", "--to", "tea"], '--to: found "tea"; allowed: now, first'],
   [["group", "rm", "g"], "Give --yes"],

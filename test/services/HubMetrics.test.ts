@@ -23,6 +23,8 @@ const gauges: HubGauges = {
   connections: 2,
   sessions: 3,
   subscriptions: 4,
+  groups: 9,
+  groupInFlight: 10,
   queueDepth: 5,
   queueCapacity: 0.25,
   clientQueueDepth: 6,

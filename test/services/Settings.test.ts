@@ -50,7 +50,20 @@ const expectedDefaults = {
   traceSampleRatio: 1,
   logFormat: "pretty",
   logLevel: "Info",
-  dataDir: "./data"
+  dataDir: undefined,
+  durability: "> = stored",
+  dataMaxBytes: 10_737_418_240,
+  persistentTierRetention: 86_400_000,
+  persistentTierBytes: 1_073_741_824,
+  maxMessagesPerTopic: 1_000_000,
+  deadLetterRetention: 604_800_000,
+  compactedTopics: undefined,
+  maxHeldBytes: 268_435_456,
+  maxGroups: 1000,
+  groupAckWait: 30_000,
+  groupMaxInFlight: 10_000,
+  groupBackoff: 1000,
+  groupMaxBackoff: 60_000
 } as const
 
 describe("settings - defaults", () => {
@@ -66,6 +79,14 @@ describe("settings - defaults", () => {
     Effect.gen(function* () {
       const { port, queueSize, warnings } = yield* load({})
       assert.deepStrictEqual([port, queueSize, warnings], [24_353, 1_000_000, []])
+    })
+  )
+
+  it.effect("a hub that is run has a data directory, an embedded one only if it is given", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* load({})).dataDir, "./data")
+      assert.strictEqual((yield* loadWith({})).dataDir, undefined)
+      assert.strictEqual((yield* loadWith({ dataDir: "/srv/data" })).dataDir, "/srv/data")
     })
   )
 

@@ -47,14 +47,14 @@ describe("settings - unknown keys", () => {
 })
 
 describe("settings - without effect", () => {
-  const without = ["workerCount", "maxRetries", "clientWorkerCount", "clientDialTimeout", "clientMaxRetries"]
+  const without = ["workerCount", "clientWorkerCount", "clientDialTimeout", "clientMaxRetries"]
 
   it("are marked in the table", () => {
     const marked = settingRows.filter(([, setting]) => setting.noEffect !== undefined).map(([key]) => key)
-    assert.deepStrictEqual([...marked].sort(), [...without, "dataDir", "httpPort"].sort())
+    assert.deepStrictEqual([...marked].sort(), [...without, "httpPort"].sort())
   })
 
-  it.effect.each(settingRows.filter(([key, setting]) => setting.noEffect !== undefined && key !== "dataDir"))(
+  it.effect.each(settingRows.filter(([, setting]) => setting.noEffect !== undefined))(
     "%s is warned about if given, from any source",
     ([key, { noEffect }]) =>
       Effect.gen(function* () {
@@ -67,16 +67,6 @@ describe("settings - without effect", () => {
         assert.deepStrictEqual(both.warnings, [`${key} (${name}) ${noEffect}`])
         assert.deepStrictEqual((yield* loadWith({ [key]: 7 })).warnings, [`${key} (given) ${noEffect}`])
       })
-  )
-
-  it.effect("the data directory says why", () =>
-    Effect.gen(function* () {
-      const { dataDir, warnings } = yield* load({ env: { POLESTAR_DATA_DIR: "/var/lib/polestar" } })
-      assert.strictEqual(dataDir, "/var/lib/polestar")
-      assert.deepStrictEqual(warnings, [
-        "dataDir (POLESTAR_DATA_DIR) has no effect yet: this version keeps its log in memory"
-      ])
-    })
   )
 
   it.effect("the HTTP port says why", () =>
@@ -166,6 +156,40 @@ describe("settings - together", () => {
       const [problem] = yield* problemsOf(load({ flags: { port: `${"s".repeat(80)}-and-the-rest` } }))
       assert.include(problem?.message ?? "", `found "${"s".repeat(79)}…"; allowed: `)
       assert.notInclude(problem?.message ?? "", "s".repeat(80))
+    })
+  )
+})
+
+describe("settings - topics by pattern", () => {
+  it.effect.each(["> = stored", "metrics.> = memory, audit.* = ACCEPTED ,> = stored", "a.b=memory"])(
+    "%s says how durable topics are",
+    (durability) =>
+      Effect.gen(function* () {
+        assert.strictEqual((yield* loadWith({ durability })).durability, durability)
+      })
+  )
+
+  it.effect.each([
+    ["durability", "> = somewhere"],
+    ["durability", ">"],
+    ["durability", "a..b = memory"],
+    ["durability", "> = stored,"],
+    ["durability", "> = stored = memory"],
+    ["compactedTopics", "a.>,"],
+    ["compactedTopics", "a b"]
+  ] as const)("%s: %s is refused", ([key, text]) =>
+    Effect.gen(function* () {
+      const [problem] = yield* problemsOf(loadWith({ [key]: text }))
+      assert.strictEqual(problem?.key, key)
+    })
+  )
+
+  it.effect("compacted topics are patterns", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(
+        (yield* loadWith({ compactedTopics: "state.>, users" })).compactedTopics,
+        "state.>, users"
+      )
     })
   )
 })

@@ -67,7 +67,7 @@ describe("settings - precedence", () => {
       })
       assert.deepStrictEqual(
         [settings.port, settings.hotTierRetention, settings.dataDir],
-        [0, 600_000, "./data"]
+        [0, 600_000, undefined]
       )
       const [problem] = yield* problemsOf(loadWith({ port: 65_536 }))
       assert.strictEqual(problem?.message, "port (given): found 65536; allowed: an integer from 0 to 65535")

@@ -51,6 +51,16 @@ const maxError = 1024
 /** Milliseconds before what the hub refused for a passing reason is sent again. */
 const againDelay = 1000
 
+export interface AcknowledgementsHost {
+  readonly timers: Timers
+  /** Milliseconds. */
+  readonly writeTimeout: number
+  /** What nobody waits for has failed for good. */
+  readonly failed: (error: PolestarError) => void
+  /** These are acknowledged or refused, and are not to be handled if they came again. */
+  readonly settled: (topic: string, epoch: number, ranges: ReadonlyArray<OffsetRange>) => void
+}
+
 interface Gathered {
   readonly topic: string
   readonly epoch: number
@@ -69,8 +79,7 @@ interface Unconfirmed {
 
 export class Acknowledgements {
   private readonly group: string
-  private readonly timers: Timers
-  private readonly writeTimeout: number
+  private readonly host: AcknowledgementsHost
   /** For those that nobody waits for. */
   private readonly nobody: Waiter
   private gathered = new Map<string, Gathered>()
@@ -81,13 +90,11 @@ export class Acknowledgements {
   private link: MemberLink | undefined
   private readonly alarm: Alarm
 
-  /** `failed` is told when what nobody waits for has failed for good. */
-  constructor(group: string, timers: Timers, writeTimeout: number, failed: (error: PolestarError) => void) {
+  constructor(group: string, host: AcknowledgementsHost) {
     this.group = group
-    this.timers = timers
-    this.writeTimeout = writeTimeout
-    this.nobody = { left: 0, settled: (error) => error !== undefined && failed(error) }
-    this.alarm = new Alarm(timers, () => this.endIfSilent())
+    this.host = host
+    this.nobody = { left: 0, settled: (error) => error !== undefined && host.failed(error) }
+    this.alarm = new Alarm(host.timers, () => this.endIfSilent())
   }
 
   get isEmpty(): boolean {
@@ -178,12 +185,12 @@ export class Acknowledgements {
   /** Those of a delivery's offsets that are not acknowledged yet, rising; `undefined` stands for all. */
   unknownOf(topic: string, epoch: number, from: number, to: number): ReadonlyArray<OffsetRange> | undefined {
     const known: Array<OffsetRange> = []
-    for (const gathered of this.gathered.values()) {
-      if (gathered.topic === topic && gathered.epoch === epoch) known.push(...gathered.ranges.all)
+    const look = (of: Gathered | Unconfirmed, ranges: ReadonlyArray<OffsetRange>): void => {
+      if (of.topic !== topic || of.epoch !== epoch) return
+      for (const range of ranges) if (range.from < to && range.to > from) known.push(range)
     }
-    for (const frame of this.unconfirmed) {
-      if (frame.topic === topic && frame.epoch === epoch) known.push(...frame.ranges)
-    }
+    for (const gathered of this.gathered.values()) look(gathered, gathered.ranges.all)
+    for (const frame of this.unconfirmed) look(frame, frame.ranges)
     return without(from, to, known)
   }
 
@@ -195,7 +202,9 @@ export class Acknowledgements {
     this.gathered = new Map()
     this.newest = undefined
     for (const { epoch, ranges, topic, waiters } of all.values()) {
-      const parts = cut(ranges.merged(), mostRanges(link, headBytes))
+      const done = ranges.merged()
+      this.host.settled(topic, epoch, done)
+      const parts = cut(done, mostRanges(link, headBytes))
       for (const waiter of waiters) waiter.left += parts.length - 1
       for (const part of parts) {
         const frame = { topic, epoch, ranges: part, waiters, sentAt: 0 }
@@ -222,8 +231,8 @@ export class Acknowledgements {
 
   private send(link: MemberLink, frame: Unconfirmed): void {
     const { epoch, ranges, topic } = frame
-    frame.sentAt = this.timers.now()
-    this.alarm.set(frame.sentAt + this.writeTimeout / 2)
+    frame.sentAt = this.host.timers.now()
+    this.alarm.set(frame.sentAt + this.host.writeTimeout / 2)
     link.ask(
       (request) => ({ _tag: "Ack", session: link.session, request, group: this.group, topic, epoch, ranges }),
       (answer) => {
@@ -236,7 +245,7 @@ export class Acknowledgements {
   private answered(link: MemberLink, frame: Unconfirmed, answer: Answer): void {
     const error = answer._tag === "PolestarError" ? answer : undefined
     if (error?.reason._tag === "Rejected" && isTransient(error.reason.code)) {
-      this.timers.after(againDelay, () => {
+      this.host.timers.after(againDelay, () => {
         if (link === this.link && this.unconfirmed.has(frame)) this.send(link, frame)
       })
       return
@@ -257,6 +266,7 @@ export class Acknowledgements {
     { delay, error, fate }: Refusal
   ): ReadonlyArray<(request: number) => Frame> {
     const { group } = this
+    if (fate !== "hold") this.host.settled(topic, epoch, all)
     const text = error.slice(0, maxError)
     const parts = cut(all, mostRanges({ maxFrame }, headBytes + text.length * characterBytes))
     return parts.map(
@@ -279,7 +289,7 @@ export class Acknowledgements {
   private endIfSilent(): number | undefined {
     const [oldest] = this.unconfirmed
     if (this.link === undefined || oldest === undefined) return undefined
-    const again = this.link.endIfSilent(oldest.sentAt, this.writeTimeout)
+    const again = this.link.endIfSilent(oldest.sentAt, this.host.writeTimeout)
     return this.unconfirmed.size === 0 ? undefined : again
   }
 

@@ -8,12 +8,13 @@ import { Cause, Exit, Result } from "effect"
 import type { Deliver } from "../../protocol/Deliver.ts"
 import type { Frame, FrameOf } from "../../protocol/Frame.ts"
 import { notGiven } from "../../protocol/Op.ts"
+import type { OffsetRange } from "../../protocol/Position.ts"
 import type { JoinOptions, TopicRange } from "../Client.ts"
 import type { PolestarError } from "../PolestarError.ts"
-import { Acknowledgements, type MemberLink } from "./Acknowledgements.ts"
+import { Acknowledgements, type AcknowledgementsHost, type MemberLink } from "./Acknowledgements.ts"
 import type { Counters } from "./Counters.ts"
 import { InboundQueue, type SubscriptionLink, type SubscriptionNotice } from "./InboundQueue.ts"
-import type { Timers } from "./Timers.ts"
+import { without } from "./OffsetRanges.ts"
 
 /** Unless told how many, so many messages may wait as are handled in so many milliseconds. */
 const prefetchTime = 250
@@ -21,15 +22,11 @@ const mostPrefetched = 1024
 const firstPrefetched = 32
 
 /** What a member needs of its client. */
-export interface MemberHost {
-  readonly timers: Timers
+export interface MemberHost extends Omit<AcknowledgementsHost, "settled"> {
   readonly counters: Counters
   readonly queueBytes: number
-  readonly writeTimeout: number
   /** The connection on which the hub has just said JOINED. */
   readonly link: () => MemberLink | undefined
-  /** An acknowledgement that nobody waits for has failed for good. */
-  readonly failed: (error: PolestarError) => void
 }
 
 export class GroupMember extends InboundQueue {
@@ -41,6 +38,8 @@ export class GroupMember extends InboundQueue {
   /** Milliseconds; 0 until the hub has told. */
   ackWait = 0
   private readonly host: MemberHost
+  /** Whether what waits to be read may have come before. */
+  private hasRepeats = false
   /** Messages that the reader has, and since when. */
   private reading = 0
   private readingSince = 0
@@ -56,7 +55,9 @@ export class GroupMember extends InboundQueue {
     )
     this.options = options
     this.host = host
-    this.acknowledgements = new Acknowledgements(options.group, host.timers, host.writeTimeout, host.failed)
+    const settled: AcknowledgementsHost["settled"] = (topic, epoch, ranges) =>
+      this.forget(topic, epoch, ranges)
+    this.acknowledgements = new Acknowledgements(options.group, { ...host, settled })
   }
 
   request(session: number, request: number): Frame {
@@ -91,11 +92,13 @@ export class GroupMember extends InboundQueue {
     if (this.hasEnded) return true
     if (!this.spend(batch)) return false
     const { attempt, count, epoch, offset } = batch
-    // A message comes for the first time before it can be acknowledged.
-    const isKnown = attempt > 1 && !this.acknowledgements.isEmpty
-    const { acknowledgements } = this
-    const wanted = isKnown ? acknowledgements.unknownOf(topic, epoch, offset, offset + count) : undefined
-    this.keep(topic, batch, wanted)
+    // A hub that was started anew counts its attempts anew.
+    const isRepeat = attempt > 1 || this.cuts > 0
+    const unknown = isRepeat
+      ? this.acknowledgements.unknownOf(topic, epoch, offset, offset + count)
+      : undefined
+    this.hasRepeats ||= isRepeat
+    this.keep(topic, batch, unknown)
     return true
   }
 
@@ -134,6 +137,7 @@ export class GroupMember extends InboundQueue {
 
   /** The reader has done with what it took: the faster it was, the more may wait for it. */
   protected override returned(): void {
+    if (this.hasRepeats) this.acknowledgements.flush()
     const { leastPrefetch, prefetch } = this.options
     const messages = this.reading
     this.reading = 0
@@ -145,8 +149,19 @@ export class GroupMember extends InboundQueue {
   }
 
   protected override taken(messages: number): void {
+    this.hasRepeats = false
     this.reading = messages
     this.readingSince = this.host.timers.now()
+  }
+
+  /** What came again while it was being handled is done with it. */
+  private forget(topic: string, epoch: number, ranges: ReadonlyArray<OffsetRange>): void {
+    if (!this.hasRepeats) return
+    this.narrow((of, batch) =>
+      of === topic && batch.epoch === epoch
+        ? without(batch.offset, batch.offset + batch.count, ranges)
+        : undefined
+    )
   }
 
   private joined({ ackWait }: FrameOf<"Joined">): void {

@@ -147,12 +147,10 @@ export abstract class InboundQueue {
 
   /** Keeps those messages of a delivery that are wanted, given as rising ranges; `undefined` stands for all. */
   protected keep(topic: string, batch: Deliver, wanted: ReadonlyArray<Range> | undefined): void {
-    if (wanted === undefined) this.keepMessages(topic, batch)
-    else {
-      for (const { from, to } of wanted) {
-        const skip = batch.skip + from - batch.offset
-        this.keepMessages(topic, { ...batch, skip, count: to - from, offset: from })
-      }
+    for (const part of partsOf(batch, wanted)) {
+      this.items.push({ _tag: "Messages", topic, batch: part })
+      this.messages += part.count
+      this.counters.received += part.count
     }
     if (wanted?.length === 0) this.grantRoom()
     else this.bytes += batch.end - batch.start
@@ -165,6 +163,24 @@ export abstract class InboundQueue {
     this.notices++
     this.link.wakeLater(this)
     return this.notices <= maxNotices
+  }
+
+  /** Leaves out, of what was not read yet, all but those messages of each delivery that are wanted. */
+  protected narrow(wantedOf: (topic: string, batch: Deliver) => ReadonlyArray<Range> | undefined): void {
+    const items: Array<Inbound> = []
+    this.messages = 0
+    for (const item of this.items) {
+      if (item._tag !== "Messages") {
+        items.push(item)
+        continue
+      }
+      for (const batch of partsOf(item.batch, wantedOf(item.topic, item.batch))) {
+        items.push({ ...item, batch })
+        this.messages += batch.count
+      }
+    }
+    this.items = items
+    this.grantRoom()
   }
 
   /** Lets go of what was not read. */
@@ -191,12 +207,6 @@ export abstract class InboundQueue {
 
   /** So many messages are about to be given to the reader. */
   protected taken(_messages: number): void {}
-
-  private keepMessages(topic: string, batch: Deliver): void {
-    this.items.push({ _tag: "Messages", topic, batch })
-    this.counters.received += batch.count
-    this.messages += batch.count
-  }
 
   private settle(exit: Exit.Exit<void, PolestarError | Cause.Done>): void {
     const settled = this.settled
@@ -227,6 +237,17 @@ export abstract class InboundQueue {
     return items
   }
 }
+
+/** Those messages of a delivery that stand in some ranges, rising; `undefined` stands for all. */
+const partsOf = (batch: Deliver, ranges: ReadonlyArray<Range> | undefined): ReadonlyArray<Deliver> =>
+  ranges === undefined
+    ? [batch]
+    : ranges.map(({ from, to }) => ({
+        ...batch,
+        skip: batch.skip + from - batch.offset,
+        count: to - from,
+        offset: from
+      }))
 
 /** What the wire can grant; the highest number there stands for no limit. */
 const bounded = (limit: number): number => Math.max(1, Math.min(Math.floor(limit), unlimitedCredit - 1))

@@ -20,8 +20,22 @@ export const entryAtOrBefore = (store: Store, topic: number, offset: number): Ui
   return undefined
 }
 
-export const lastEntry = (store: Store, topic: number): Uint8Array | undefined =>
-  entryAtOrBefore(store, topic, maxU48 - 1)
+export interface Newest {
+  /** The last whole one. */
+  readonly key: Uint8Array | undefined
+  /** A damaged one after it. */
+  readonly damaged: Uint8Array | undefined
+}
+
+export const newestEntry = (store: Store, topic: number): Newest => {
+  let damaged: Uint8Array | undefined
+  for (const key of store.getKeys({ start: placeKey(topic, maxU48), reverse: true, limit: maxDamaged })) {
+    if (topicOf(key) !== topic) break
+    if (isKeyWhole(key)) return { key, damaged }
+    damaged ??= key
+  }
+  return { key: undefined, damaged }
+}
 
 /** Keys of entries that begin from `from` to before `to`, whole or not. */
 export const keysBetween = (

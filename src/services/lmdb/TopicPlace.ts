@@ -1,6 +1,6 @@
 /** Where a topic's log is: its record, together with what its first and its last entry say. */
 
-import { lastEntry } from "./Entries.ts"
+import { newestEntry } from "./Entries.ts"
 import { beforeOf, countOf, offsetOf, sizeOf, timestampOf } from "./EntryKey.ts"
 import type { Store } from "./Environment.ts"
 import type { TopicRecord } from "./Records.ts"
@@ -41,17 +41,30 @@ export const messagesOf = (numbers: Numbers): number =>
 export const bytesOf = (numbers: Numbers): number =>
   Math.max(0, numbers.appended - numbers.trimmed - numbers.savedBytes)
 
+/** What a damaged newest entry may have held, at most. */
+const mostMessages = 65_536
+
+/** An offset after all that a damaged entry may have had, which comes after `end`. */
+const endOfDamaged = (key: Uint8Array, end: number): number => {
+  const begin = offsetOf(key)
+  const count = countOf(key)
+  const isLikely = begin >= end && begin - end < mostMessages
+  return (isLikely ? begin : end) + (count > 0 && count < mostMessages ? count : mostMessages)
+}
+
 /** The record, but what the newest entry says more; one seek. */
 export const numbersOf = (messages: Store, record: TopicRecord): Numbers => {
-  const { epoch: _, ...numbers } = record
-  const last = lastEntry(messages, record.id)
-  if (last === undefined) return numbers
-  return {
-    ...numbers,
-    nextOffset: Math.max(record.nextOffset, offsetOf(last) + countOf(last)),
-    lastTimestamp: Math.max(record.lastTimestamp, timestampOf(last)),
-    appended: Math.max(record.appended, beforeOf(last) + sizeOf(last))
+  const { epoch: _, ...rest } = record
+  const numbers: Numbers = { ...rest }
+  const { damaged, key } = newestEntry(messages, record.id)
+  if (key !== undefined) {
+    numbers.nextOffset = Math.max(record.nextOffset, offsetOf(key) + countOf(key))
+    numbers.lastTimestamp = Math.max(record.lastTimestamp, timestampOf(key))
+    numbers.appended = Math.max(record.appended, beforeOf(key) + sizeOf(key))
   }
+  // No offset is given twice.
+  if (damaged !== undefined) numbers.nextOffset = endOfDamaged(damaged, numbers.nextOffset)
+  return numbers
 }
 
 export const recordOf = (numbers: Numbers, epoch: number): TopicRecord => ({ ...numbers, epoch })
