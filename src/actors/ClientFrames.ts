@@ -68,7 +68,7 @@ export class ClientFrames {
       case "Refuse":
         return this.groupFrames.refuse(frame)
       case "Request":
-        this.connection.request(frame)
+        this.connection.requests.take(frame)
         return undefined
       case "Ping":
         this.connection.writer.control({ _tag: "Pong", token: frame.token })

@@ -12,7 +12,7 @@ import type { CloseReason } from "../protocol/CloseReason.ts"
 import { Deque } from "../protocol/Deque.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
-import { decodeFrame, type FrameOf } from "../protocol/Frame.ts"
+import { decodeFrame } from "../protocol/Frame.ts"
 import { FrameReader } from "../protocol/FrameReader.ts"
 import { Op } from "../protocol/Op.ts"
 import { ClientFrames, errorMessage } from "./ClientFrames.ts"
@@ -20,6 +20,7 @@ import { ConnectionWriter } from "./ConnectionWriter.ts"
 import type { Groups } from "./groups/Groups.ts"
 import { PublishGatherer } from "./PublishGatherer.ts"
 import type { Registry } from "./Registry.ts"
+import { RequestQueue } from "./RequestQueue.ts"
 import type { Session } from "./Session.ts"
 import type { Topic } from "./Topic.ts"
 
@@ -31,8 +32,6 @@ const inPlaceBytes = 16_384
 const backlogLimit = 8_388_608
 /** The longest frame before WELCOME. */
 const longestHello = 131_072
-/** Requests of one connection that wait for their answer. */
-const maxRequests = 64
 
 export interface ConnectionOptions {
   readonly registry: Registry
@@ -72,7 +71,7 @@ export class Connection {
   private readonly backlog = new Deque<Blocked>()
   private backlogBytes = 0
   private backlogListener: (() => void) | undefined
-  private readonly requests = new Deque<Pick<FrameOf<"Request">, "request" | "method" | "body">>()
+  readonly requests: RequestQueue
   private isPaused = false
   /** Whether the fiber waits for chunks and for nothing else. */
   private isIdle = false
@@ -97,6 +96,7 @@ export class Connection {
     this.scope = scope
     this.writer = new ConnectionWriter(duplex, options.registry, (error) => this.broke(error))
     this.frames = new ClientFrames(this)
+    this.requests = new RequestQueue(options, this.writer, scope)
     this.gatherer = new PublishGatherer(options.registry, options.maxMessage)
     this.reader = new FrameReader(longestHello)
     duplex.listen({
@@ -164,31 +164,6 @@ export class Connection {
     this.writer.control({ _tag: "Closed", session: session.number, request: 0, reason, subscription })
   }
 
-  /** Takes a request, to be answered on a fiber of its own. */
-  request(frame: FrameOf<"Request">): void {
-    const { request, method, body } = frame
-    if (this.requests.length >= maxRequests) {
-      this.frames.fail({ session: 0, request }, "limit-reached")
-      return
-    }
-    this.requests.push({ request, method, body: body.slice() })
-    if (this.requests.length === 1) this.registry.system.fork(this.answerAll(), this.scope)
-  }
-
-  /** One after the other, and no faster than the peer reads the answers; others run in between. */
-  private readonly answerAll = Effect.fnUntraced({ self: this }, function* (this: Connection) {
-    for (let next = this.requests.at(0); next !== undefined; next = this.requests.at(0)) {
-      const { request, method, body } = next
-      yield* Effect.yieldNow
-      if (this.writer.isControlFull) yield* this.orGone(this.peerReads)
-      yield* Effect.match(this.options.answer(method, body), {
-        onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
-        onFailure: (code) => this.frames.fail({ session: 0, request }, code)
-      })
-      this.requests.shift()
-    }
-  })
-
   /** Reads what comes until the peer is gone or the connection ends. */
   readonly read = Effect.fnUntraced({ self: this }, function* (this: Connection) {
     while (!Deferred.isDoneUnsafe(this.ending)) {
@@ -201,7 +176,7 @@ export class Connection {
       }
       this.registry.system.turn(() => this.process(chunks))
       if (this.backlogBytes > backlogLimit) yield* this.orGone(this.backlogShrinks)
-      if (this.writer.isControlFull) yield* this.orGone(this.peerReads)
+      if (this.writer.isControlFull) yield* this.orGone(this.writer.peerReads)
     }
   })
 
@@ -363,9 +338,5 @@ export class Connection {
       this.backlogListener = undefined
       resume(Effect.void)
     }
-  })
-
-  private readonly peerReads: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    this.writer.onceDrained(() => resume(Effect.void))
   })
 }

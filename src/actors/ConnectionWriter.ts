@@ -2,6 +2,7 @@
  * The outbound half of a connection. Everything that a turn delivers goes out in one write at its end, or when
  * there is much of it. While the socket does not take more, deliveries stay in the subscriptions' mailboxes.
  */
+import { Effect } from "effect"
 import type { Batch } from "../protocol/Batch.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
 import type { Frame } from "../protocol/Frame.ts"
@@ -108,10 +109,10 @@ export class ConnectionWriter implements Outlet, Flushable {
     if (!this.isPressed) this.settle()
   }
 
-  /** Calls back when control frames may be written again. */
-  onceDrained(listener: () => void): void {
-    this.drainListeners.push(listener)
-  }
+  /** Waits until control frames may be written again. */
+  readonly peerReads: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    this.drainListeners.push(() => resume(Effect.void))
+  })
 
   close(): void {
     this.write()

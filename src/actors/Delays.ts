@@ -12,12 +12,16 @@ import type { Registry } from "./Registry.ts"
 const batchBytes = 1_048_576
 /** Milliseconds before what a topic refused is handed to it again. */
 const retryAfter = 1000
+/** Frames that are remembered. Two that are the same are due at the same time, one after the other. */
+const maxLatest = 4096
 
 export class Delays {
   private readonly registry: Registry
   private readonly messageLog: MessageLog["Service"]
   private readonly alarm: Alarm
   private isRunning = false
+  /** The frames that were handed over last. */
+  private readonly latest = new Map<string, Held>()
 
   constructor(registry: Registry, messageLog: MessageLog["Service"]) {
     this.registry = registry
@@ -63,9 +67,26 @@ export class Delays {
         return Effect.void
       }
       const batch = held.batch(topic)
+      if (this.isTwice(held, batch)) {
+        held.forget()
+        return Effect.void
+      }
       batch.publisher = new HeldPublisher(batch, () => this.again(held))
       return topic.tell(batch)
     })
+  }
+
+  /** Whether it is what its publisher sent again because a restart of the hub took the receipt of the first. */
+  private isTwice(held: Held, batch: Batch): boolean {
+    const frame = `${batch.publisherId}/${batch.incarnation}/${batch.firstSequence}`
+    const latest = this.latest.get(frame)
+    if (latest !== undefined) return latest !== held
+    this.latest.set(frame, held)
+    if (this.latest.size > maxLatest) {
+      const oldest = this.latest.keys().next()
+      if (oldest.done !== true) this.latest.delete(oldest.value)
+    }
+    return false
   }
 
   private again(held: Held): void {

@@ -52,6 +52,15 @@ export class MessageIds {
     return known
   }
 
+  /** Whether each of its messages has an id of one that has its place. */
+  arePlaced(batch: Batch): boolean {
+    let placed = 0
+    forEachId(batch, (id) => {
+      if ((this.find(id, batch.timestamp) ?? -1) >= 0) placed++
+    })
+    return placed === batch.count
+  }
+
   /** The batch is on its way. */
   add(batch: Batch): void {
     forEachId(batch, (id) => {

@@ -7,19 +7,16 @@
  * that fails is reported to its publisher and dropped; the topic keeps its state.
  */
 import { Cause, Effect } from "effect"
-import { type Batch, Slab } from "../protocol/Batch.ts"
-import { RecordFlags } from "../protocol/Message.ts"
+import { type Batch, type HeldBatch, Slab } from "../protocol/Batch.ts"
 import { isForPublishers } from "../protocol/TopicName.ts"
 import type { Counters } from "../services/Counters.ts"
 import type { LogOwner, MessageLogError, TopicLog } from "../services/MessageLog.ts"
 import { Actor } from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import type { BatchTracer } from "./BatchTracer.ts"
+import { Deduplication } from "./Deduplication.ts"
 import { Feed, feedLimit } from "./Feed.ts"
-import { MessageIds, type Part } from "./MessageIds.ts"
-import { Producers } from "./Producers.ts"
-import { restore } from "./Restore.ts"
-import { splitKnown } from "./SplitKnown.ts"
+import type { Part } from "./MessageIds.ts"
 import { SubscriberList } from "./SubscriberList.ts"
 import type { Subscription } from "./Subscription.ts"
 
@@ -86,8 +83,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
   /** When it was made, or last lost a subscriber. */
   private lastUsed: number
   private readonly options: TopicOptions
-  private producers: Producers | undefined
-  private ids: MessageIds | undefined
+  private readonly known: Deduplication
   /** Batches that the log has taken and not kept yet. */
   private inFlight = 0
   private settledListeners: Array<() => void> | undefined
@@ -101,6 +97,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
     this.nameBytes = nameBytes
     this.isForPublishers = isForPublishers(name)
     this.options = options
+    this.known = new Deduplication(options.deduplicationWindow)
     this.lastUsed = this.system.now()
   }
 
@@ -118,9 +115,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
   private opened(log: TopicLog): Effect.Effect<void> | undefined {
     this.log = log
     this.lastPublished = log.lastTimestamp
-    const since = this.system.now() - this.options.deduplicationWindow
-    if (log.lastTimestamp < since || log.nextOffset === log.firstOffset) return undefined
-    return restore(log, since, this.knownProducers, this.knownIds)
+    return this.known.restore(log, this.system.now())
   }
 
   /** Waits until the log is open. */
@@ -131,16 +126,6 @@ export class Topic extends Actor<Batch> implements LogOwner {
   /** Whether nothing is on its way through the topic. */
   get isSettled(): boolean {
     return this.isIdle && this.inFlight === 0 && (this.feed?.isIdle ?? true)
-  }
-
-  private get knownProducers(): Producers {
-    this.producers ??= new Producers(this.options.deduplicationWindow)
-    return this.producers
-  }
-
-  private get knownIds(): MessageIds {
-    this.ids ??= new MessageIds(this.options.deduplicationWindow)
-    return this.ids
   }
 
   attach(subscription: Subscription): void {
@@ -174,8 +159,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
   protected override failed(batch: Batch, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     this.options.tracer?.failed(batch, cause)
     // One that failed after it was placed is there, and has its receipt.
-    if (batch.publisher !== undefined) this.knownProducers.refuse(batch)
-    if (batch.publisher !== undefined) this.ids?.remove(batch)
+    if (batch.publisher !== undefined) this.known.refused(batch)
     return this.options.failed(this, batch, cause)
   }
 
@@ -184,8 +168,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
     const now = Math.max(this.system.now(), this.lastPublished)
     batch.timestamp = now
     this.lastPublished = now
-    // What was held was looked at before.
-    if (batch.held !== undefined) return this.append(batch)
+    if (batch.held !== undefined) return this.takeHeld(batch, batch.held)
     if (batch.resent)
       return this.whenSettledBefore(() => (this.isDuplicate(batch) ? undefined : this.take(batch)))
     return this.isLate(batch) ? undefined : this.take(batch)
@@ -205,29 +188,34 @@ export class Topic extends Actor<Batch> implements LogOwner {
 
   /** Takes a batch that is new as a whole; of its messages some may have ids that are known. */
   private take(batch: Batch): Effect.Effect<void> | undefined {
-    if ((batch.records & RecordFlags.id) === 0) return this.append(batch)
-    const ids = this.knownIds
-    if (!ids.knowsAny(batch)) {
-      ids.add(batch)
-      return this.append(batch)
-    }
+    if (!this.known.knowsAny(batch)) return this.takeNew(batch)
     // A message that is known may still be on its way, and then has no offset to tell.
-    return this.whenSettledBefore(() => {
-      const parts = splitKnown(batch, ids)
-      return Effect.forEach(parts, (part) => Effect.suspend(() => this.takePart(part) ?? Effect.void), {
-        discard: true
-      })
-    })
+    return this.whenSettledBefore(() =>
+      Effect.forEach(
+        this.known.split(batch),
+        (part) => Effect.suspend(() => this.takePart(part) ?? Effect.void),
+        { discard: true }
+      )
+    )
+  }
+
+  /** What was held was looked at before, but may have been published again after a restart of the hub. */
+  private takeHeld(batch: Batch, held: HeldBatch): Effect.Effect<void> | undefined {
+    if (!this.known.isPlaced(batch)) return this.append(batch)
+    this.options.counters.messagesDuplicate += batch.count
+    held.forget()
+    return undefined
+  }
+
+  private takeNew(batch: Batch): Effect.Effect<void> | undefined {
+    this.known.begin(batch)
+    return this.append(batch)
   }
 
   private takePart({ batch, duplicateOf }: Part): Effect.Effect<void> | undefined {
-    const ids = this.knownIds
-    if (duplicateOf === undefined) {
-      ids.add(batch)
-      return this.append(batch)
-    }
+    if (duplicateOf === undefined) return this.takeNew(batch)
     return this.whenSettledBefore(() => {
-      this.answerDuplicate(batch, Math.max(0, ids.find(duplicateOf, batch.timestamp) ?? 0))
+      this.answerDuplicate(batch, this.known.offsetOf(duplicateOf, batch.timestamp))
       return undefined
     })
   }
@@ -276,7 +264,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
     this.settle()
     batch.epoch = 0
     batch.offset = 0
-    if (batch.wantsReceipt) this.knownProducers.remember(batch)
+    this.known.held(batch)
     this.giveReceipt(batch, this.log.durability)
     batch.publisher = undefined
     this.options.held()
@@ -284,9 +272,10 @@ export class Topic extends Actor<Batch> implements LogOwner {
 
   refused(batch: Batch, error: MessageLogError): void {
     this.settle()
-    this.ids?.remove(batch)
     this.options.tracer?.failed(batch, Cause.fail(error))
-    if (batch.publisher !== undefined) this.knownProducers.refuse(batch)
+    this.known.refused(batch)
+    // It has had its receipt, which promised no more than that.
+    if (this.log.isReceiptEarly && batch.wantsReceipt && batch.holdUntil === 0) batch.publisher = undefined
     this.rest = this.options.refused(this, batch, error) ?? this.rest
     // Else it rests when it is through with what it is at.
     if (this.isIdle && this.rest !== undefined) this.start(this.takeRest() ?? Effect.void)
@@ -312,9 +301,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
     counters.messagesReceived += batch.count
     counters.bytesReceived += batch.end - batch.start
     counters.batchesReceived++
-    // Only what wants a receipt is ever sent again.
-    if (batch.wantsReceipt) this.knownProducers.remember(batch)
-    if ((batch.records & RecordFlags.id) !== 0) this.knownIds.place(batch)
+    this.known.stored(batch)
     if (!this.log.isReceiptEarly || batch.held !== undefined) this.giveReceipt(batch, this.log.durability)
     batch.publisher = undefined
   }
@@ -351,7 +338,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
 
   /** Whether this publisher's messages are here already; then it is told so. */
   private isDuplicate(batch: Batch): boolean {
-    const newest = this.producers?.find(batch)
+    const newest = this.known.findResent(batch)
     if (newest === undefined) return false
     this.answerDuplicate(batch, newest)
     return true
@@ -367,7 +354,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
 
   /** Whether it is what its publisher sends again on another connection; then it leaves no trace. */
   private isLate(batch: Batch): boolean {
-    if (this.producers?.isLate(batch) !== true) return false
+    if (!this.known.isLate(batch)) return false
     batch.publisher?.reject(batch, "unknown-session", "the session goes on on another connection")
     batch.publisher = undefined
     return true
@@ -376,15 +363,13 @@ export class Topic extends Actor<Batch> implements LogOwner {
   /** Forgets what has expired. Answers whether nothing is left that would be lost by letting go of the topic. */
   sweep(now: number, idleTimeout: number): boolean {
     this.log.expire(now)
-    this.producers?.expire(now)
-    this.ids?.expire(now)
+    this.known.expire(now)
     return (
       this.isSettled &&
       now - Math.max(this.lastPublished, this.lastUsed) >= idleTimeout &&
       // A log that outlives the process loses nothing by being closed.
       (this.log.messages === 0 || this.log.durability !== "accepted") &&
-      (this.producers?.isEmpty ?? true) &&
-      (this.ids?.isEmpty ?? true)
+      this.known.isEmpty
     )
   }
 }

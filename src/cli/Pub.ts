@@ -35,7 +35,10 @@ const flags = {
     Flag.withDescription("A header of the message; may be given again"),
     Flag.atLeast(0)
   ),
-  id: Flag.String("id").pipe(Flag.withDescription("Names the message"), Flag.optional),
+  id: Flag.String("id").pipe(
+    Flag.withDescription("Names the message; another of that name soon after is not stored"),
+    Flag.optional
+  ),
   key: Flag.String("key").pipe(Flag.withDescription("Messages of one key belong together"), Flag.optional),
   priority: between("priority", 0, 9).pipe(Flag.withDescription("0 to 9, 9 the most urgent"), Flag.optional),
   ttl: duration("ttl", "Not delivered after that, such as 30s; a number is milliseconds"),
@@ -84,7 +87,8 @@ export const pub = Command.make("pub", flags, (given) =>
 interface MessageOptions {
   /** What a payload is called; absent, it is guessed. */
   readonly kind: PayloadKind | undefined
-  readonly options: PublishOptions
+  /** Of what is published now: a delay begins then. */
+  readonly options: Effect.Effect<PublishOptions>
 }
 
 /** Everything that can be wrong with the flags together. */
@@ -100,18 +104,23 @@ const messageOf = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<M
     return yield* usage("--id: names one message; give neither --lines nor --count")
   }
   const ttl = yield* durationOf("ttl", given.ttl)
+  const delay = yield* durationOf("delay", given.delay)
   const deliverAt = yield* deliverAtOf(given)
   const headers = yield* headersOf(given.header)
+  const options: PublishOptions = {
+    headers: Object.keys(headers).length === 0 ? undefined : headers,
+    id: Option.getOrUndefined(given.id),
+    key: Option.getOrUndefined(given.key),
+    priority: Option.getOrUndefined(given.priority),
+    ttl,
+    deliverAt
+  }
   return {
     kind: kinds[0],
-    options: {
-      headers: Object.keys(headers).length === 0 ? undefined : headers,
-      id: Option.getOrUndefined(given.id),
-      key: Option.getOrUndefined(given.key),
-      priority: Option.getOrUndefined(given.priority),
-      ttl,
-      deliverAt
-    }
+    options:
+      delay === undefined
+        ? Effect.succeed(options)
+        : Effect.map(Clock.currentTimeMillis, (now) => ({ ...options, deliverAt: now + delay }))
   }
 })
 
@@ -119,11 +128,8 @@ const deliverAtOf = Effect.fnUntraced(function* (
   given: Flags
 ): Effect.fn.Return<number | undefined, UsageError> {
   const { deliverAt } = given
-  const delay = yield* durationOf("delay", given.delay)
-  if (Option.isNone(deliverAt)) {
-    return delay === undefined ? undefined : (yield* Clock.currentTimeMillis) + delay
-  }
-  if (delay !== undefined) {
+  if (Option.isNone(deliverAt)) return undefined
+  if (Option.isSome(given.delay)) {
     return yield* new UsageError({ message: "--deliver-at and --delay: give one of them" })
   }
   const time = parseMoment(deliverAt.value)
@@ -155,9 +161,9 @@ const publishOne = Effect.fnUntraced(function* (given: Flags, message: MessageOp
   return Effect.gen(function* () {
     const star = yield* Polestar
     if (given.count === 1) {
-      return yield* printReceipts([yield* star.publish(target, payload, message.options)])
+      return yield* printReceipts([yield* star.publish(target, payload, yield* message.options)])
     }
-    const { id: _, ...options } = message.options
+    const { id: _, ...options } = yield* message.options
     for (let left = given.count; left > 0; left -= batchSize) {
       const batch = Arr.makeBy(Math.min(left, batchSize), () => payload)
       yield* printReceipts(yield* star.publishAll(target, batch, options))
@@ -175,7 +181,6 @@ const publishLines = Effect.fnUntraced(function* (topic: string, message: Messag
   const { stdin } = yield* Stdio.Stdio
   const star = yield* Polestar
   const splitter = new LineSplitter(maxPayload)
-  const { id: _, ...options } = message.options
   let published = 0
   const publish = Effect.fnUntraced(function* (lines: ReadonlyArray<Uint8Array> | undefined) {
     if (lines === undefined) {
@@ -191,6 +196,7 @@ const publishLines = Effect.fnUntraced(function* (topic: string, message: Messag
   })
   const publishRuns = Effect.fnUntraced(function* (named: ReadonlyArray<Line>) {
     if (!Arr.isReadonlyArrayNonEmpty(named)) return
+    const { id: _, ...options } = yield* message.options
     for (const run of Arr.groupWith(named, (a, b) => a.kind === b.kind)) {
       const target = Topic.named<string, Uint8Array>(topic, codecOf(run[0].kind))
       const payloads = run.map(({ line }) => line)

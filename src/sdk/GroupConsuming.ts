@@ -20,7 +20,7 @@ import {
   Stream
 } from "effect"
 import { type Guard, makeGuard } from "./CircuitGuard.ts"
-import type { Client, ClientSession, Membership } from "./Client.ts"
+import type { Client, Membership } from "./Client.ts"
 import { type ConsumeCounts, type HandlingOptions, logFailure, runEach } from "./Consuming.ts"
 import type { Gap } from "./Delivery.ts"
 import * as Failure from "./Failure.ts"
@@ -64,7 +64,6 @@ export interface GroupConsumeOptions<E, R3> extends JoinOptions, HandlingOptions
 /** Joins, and runs the handler for each message until it is interrupted, or the membership fails. */
 export const consumeGroup = <A, Params, E, R, E2, R2, R3>(
   client: Client,
-  session: ClientSession,
   source: TopicSource<A, Params>,
   options: GroupConsumeOptions<E, R3>,
   handler: GroupHandler<A, Params, E, R> | GroupHandlers<A, Params, E, R, E2, R2>,
@@ -75,7 +74,7 @@ export const consumeGroup = <A, Params, E, R, E2, R2, R3>(
     Effect.gen(function* () {
       const guard = yield* Scope.provide(makeGuard(options.circuitBreaker), scope)
       const least = 2 * (options.concurrency ?? 1)
-      const member = yield* Scope.provide(joinGroup(session, source, options, least), scope)
+      const member = yield* Scope.provide(joinGroup(client, source, options, least), scope)
       const held = new HeldDeliveries<A, Params>(member)
       yield* Scope.addFinalizer(
         scope,

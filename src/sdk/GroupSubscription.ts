@@ -10,7 +10,7 @@
  */
 import { Array as Arr, Effect, type Pull, type Scope, Stream } from "effect"
 import type { OffsetRange, Order, Position, Start } from "../protocol/Position.ts"
-import type { Client, ClientSession, Inbound, Membership, TopicRange } from "./Client.ts"
+import type { Client, Inbound, Membership, TopicRange } from "./Client.ts"
 import {
   type Delivery,
   decodeInbound,
@@ -86,11 +86,10 @@ export interface GroupSubscription<A, Params> {
 /** Joins, and answers when the hub has confirmed it. Leaves with the scope, which gives everything back at once. */
 export const join = Effect.fnUntraced(function* <A, Params>(
   client: Client,
-  session: ClientSession,
   source: TopicSource<A, Params>,
   options: JoinOptions
 ): Effect.fn.Return<GroupSubscription<A, Params>, PolestarError, Scope.Scope> {
-  const member = yield* joinGroup(session, source, options, 2)
+  const member = yield* joinGroup(client, source, options, 2)
   const events = pullEvents(client, source, member)
   return {
     group: options.group,
@@ -109,9 +108,9 @@ export const join = Effect.fnUntraced(function* <A, Params>(
   }
 })
 
-/** The member beneath; `least` messages may wait in it whatever its speed. */
+/** The member beneath; `leastPrefetch` messages may wait in it whatever its speed. */
 export const joinGroup = Effect.fnUntraced(function* <A, Params>(
-  session: ClientSession,
+  client: Client,
   source: TopicSource<A, Params>,
   options: JoinOptions,
   leastPrefetch: number
@@ -122,6 +121,8 @@ export const joinGroup = Effect.fnUntraced(function* <A, Params>(
   const start: Start = yield* Effect.fromResult(groupStart(options.start ?? "now"))
   const order: Order = options.order ?? "any"
   const { prefetch, queueBytes } = options
+  // A session is a member of a group once; of its own, a program may be one several times.
+  const session = yield* client.openSession()
   return yield* session.join({
     ...numbers,
     group,

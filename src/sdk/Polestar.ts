@@ -182,18 +182,13 @@ const makePublishers = (session: Client.ClientSession, clock: Clock.Clock): Publ
 })
 
 const makeConsume =
-  (
-    client: Client.Client,
-    session: Client.ClientSession,
-    subscribe: Polestar["Service"]["subscribe"],
-    counts: ConsumeCounts
-  ): Consume =>
+  (client: Client.Client, subscribe: Polestar["Service"]["subscribe"], counts: ConsumeCounts): Consume =>
   <A, Params, E, R, E2, R2, R3>(
     source: TopicSource<A, Params>,
     ...call: LiveCall<A, Params, E, R, E2, R2, R3> | GroupCall<A, Params, E, R, E2, R2, R3>
   ) =>
     isOfGroup(call)
-      ? consumeGroup(client, session, source, call[0], call[1], counts)
+      ? consumeGroup(client, source, call[0], call[1], counts)
       : consume(subscribe(source, call[0]), call[0], call[1], counts)
 
 type LiveCall<A, Params, E, R, E2, R2, R3> = readonly [
@@ -226,8 +221,8 @@ const makeService = (
     events: (source, options) =>
       Stream.unwrap(Effect.map(openSubscription(source, options), ({ events }) => events)),
     open: openSubscription,
-    join: (source, options) => join(client, session, source, options),
-    consume: makeConsume(client, session, subscribe, counts),
+    join: (source, options) => join(client, source, options),
+    consume: makeConsume(client, subscribe, counts),
     topics: (pattern) => listTopics(client, pattern),
     removeTopic: (name) => removeTopic(client, name),
     groups: makeGroups(client),

@@ -22,6 +22,9 @@ import {
 } from "effect"
 import type { ConnectionState, Receipt } from "./Client.ts"
 import type { Delivery } from "./Delivery.ts"
+import type { Failure } from "./Failure.ts"
+import type { GroupConsumeOptions } from "./GroupConsuming.ts"
+import type { GroupDelivery } from "./GroupSubscription.ts"
 import { Polestar, type PolestarMetrics, type TopicInfo } from "./Polestar.ts"
 import { Closed, PolestarError } from "./PolestarError.ts"
 import type { PublishAllOptions, PublishOptions } from "./Publishing.ts"
@@ -34,6 +37,13 @@ export interface PromiseSubscription<A, Params = Topic.NoParams>
   readonly ready: () => Promise<void>
   /** Unsubscribes, as leaving a `for await` does. */
   readonly return: () => Promise<IteratorReturnResult<undefined>>
+}
+
+/** As of `Polestar.consume`. */
+export interface PromiseGroupOptions extends GroupConsumeOptions<unknown, never> {
+  /** Chooses for each failure what becomes of its message. */
+  readonly onFailure?: ((error: unknown, delivery: GroupDelivery<unknown, unknown>) => Failure) | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface PromiseClient {
@@ -65,6 +75,23 @@ export interface PromiseClient {
       topic: Topic.TopicSource<A, Params>,
       options?: SubscribeOptions
     ): PromiseSubscription<A, Params>
+  }
+  /**
+   * Runs a handler for each message of a group, as one of its members: a promise that is fulfilled acknowledges,
+   * one that is rejected is a failed attempt; see `Polestar.consume`. It is done when `signal` is aborted or the client
+   * closed, which gives back what is being handled, and rejected if the subscription fails.
+   */
+  readonly consume: {
+    (
+      pattern: string,
+      options: PromiseGroupOptions,
+      handler: PromiseHandler<unknown, Topic.NoParams>
+    ): Promise<void>
+    <A, Params>(
+      topic: Topic.TopicSource<A, Params>,
+      options: PromiseGroupOptions,
+      handler: PromiseHandler<A, Params>
+    ): Promise<void>
   }
   readonly topics: (pattern?: string) => Promise<ReadonlyArray<TopicInfo>>
   readonly stats: () => Promise<{ readonly [name: string]: unknown }>
@@ -123,6 +150,12 @@ const makeClient = (runtime: Runtime, star: Polestar["Service"]): PromiseClient 
       Predicate.isString(topic)
         ? iterate(run, star.open(Topic.dynamic<string>(topic), options), live)
         : iterate(run, star.open(topic, options), live),
+    consume: async <A, Params>(...call: NamedCall | TypedCall<A, Params>) => {
+      if (isClosed) throw refused()
+      await (isNamed(call)
+        ? handleAll(runtime, star, Topic.dynamic<string>(call[0]), call[1], call[2], live)
+        : handleAll(runtime, star, call[0], call[1], call[2], live))
+    },
     topics: (pattern) => run(star.topics(pattern)),
     stats: () => run(star.stats),
     metrics: () => Effect.runSync(star.metrics),
@@ -146,6 +179,44 @@ const publishAllTo = <A>(
   return bytes.length === values.length
     ? star.publishAll(Topic.raw<string>(topic), bytes, options)
     : star.publishAll(Topic.dynamic<string>(topic), values, options)
+}
+
+type PromiseHandler<A, Params> = (delivery: GroupDelivery<A, Params>) => Promise<void> | void
+type NamedCall = readonly [string, PromiseGroupOptions, PromiseHandler<unknown, Topic.NoParams>]
+type TypedCall<A, Params> = readonly [
+  Topic.TopicSource<A, Params>,
+  PromiseGroupOptions,
+  PromiseHandler<A, Params>
+]
+
+const isNamed = <A, Params>(call: NamedCall | TypedCall<A, Params>): call is NamedCall =>
+  Predicate.isString(call[0])
+
+/** Runs a consumer until it is told to stop, or fails. */
+const handleAll = async <A, Params>(
+  runtime: Runtime,
+  star: Polestar["Service"],
+  source: Topic.TopicSource<A, Params>,
+  { onFailure, signal, ...options }: PromiseGroupOptions,
+  handler: PromiseHandler<A, Params>,
+  live: Set<Leave>
+): Promise<void> => {
+  const closing = new AbortController()
+  const handle = (delivery: GroupDelivery<A, Params>) =>
+    Effect.tryPromise({ try: async () => handler(delivery), catch: (error): unknown => error })
+  const consumer = star.consume(source, options, onFailure === undefined ? handle : { handle, onFailure })
+  const running = runtime.runPromiseExit(consumer, {
+    signal: signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal])
+  })
+  const leave: Leave = async () => {
+    closing.abort()
+    await running
+    return done
+  }
+  live.add(leave)
+  const exit = await running
+  live.delete(leave)
+  if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)
 }
 
 const done: IteratorReturnResult<undefined> = { done: true, value: undefined }

@@ -45,7 +45,7 @@ export const make = Effect.fnUntraced(function* (options: LmdbOptions) {
     held,
     publishers,
     removal,
-    compaction: new Compaction(environment),
+    compaction: new Compaction(environment, options.compactionKeys),
     limitsOf: limitsFor(options),
     released: (log) => {
       if (logs.get(log.owner.name) === log) logs.delete(log.owner.name)
@@ -68,6 +68,15 @@ export const make = Effect.fnUntraced(function* (options: LmdbOptions) {
     return record
   }
 
+  /** What is damaged is found by who opens it. */
+  const knownRecord = (topic: string): TopicRecord | undefined => {
+    try {
+      return recordOf(topic)
+    } catch {
+      return undefined
+    }
+  }
+
   const openNow = (topic: string, owner: LogOwner): TopicLog => {
     const record = recordOf(topic)
     const log =
@@ -86,10 +95,16 @@ export const make = Effect.fnUntraced(function* (options: LmdbOptions) {
     }
   }
 
+  /** Until what was queued of a log that was closed is written. */
+  const released = (log: LmdbTopicLog): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      logs.get(log.owner.name) === log ? Effect.andThen(writer.settled, released(log)) : Effect.void
+    )
+
   const open = (topic: string, owner: LogOwner): TopicLog | Effect.Effect<TopicLog, MessageLogError> => {
-    if (!logs.has(topic)) return tryOpen(topic, owner)
-    // It was closed, but something of it is still to be written.
-    return Effect.flatMap(writer.idle, () => {
+    const before = logs.get(topic)
+    if (before === undefined) return tryOpen(topic, owner)
+    return Effect.flatMap(before.isOpen ? writer.idle : released(before), () => {
       const log = tryOpen(topic, owner)
       return Effect.isEffect(log) ? log : Effect.succeed(log)
     })
@@ -101,7 +116,7 @@ export const make = Effect.fnUntraced(function* (options: LmdbOptions) {
       const { bytes, epoch, firstOffset, messages, nextOffset } = log
       return log.numbers.id === 0 ? undefined : { epoch, firstOffset, nextOffset, messages, bytes }
     }
-    const record = recordOf(topic)
+    const record = knownRecord(topic)
     if (record === undefined) return undefined
     const numbers = numbersOf(environment.messages, record)
     const { firstOffset, nextOffset } = numbers

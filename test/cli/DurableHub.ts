@@ -15,7 +15,7 @@ export interface HubAt {
 export const startHubAt = Effect.fnUntraced(function* (
   dataDir: string
 ): Effect.fn.Return<HubAt, Error, Scope.Scope> {
-  const process = yield* start(["hub", "--port", "0", "--data-dir", dataDir])
+  const process = yield* start(["hub", "--port", "0"], { POLESTAR_DATA_DIR: dataDir })
   const [, port] = yield* process.stdout(/tcp=127\.0\.0\.1:(\d+)/)
   return { process, port: Number(port) }
 })

@@ -40,19 +40,23 @@ describe("polestar exits", () => {
     })
   )
 
-  it.live("usage - what is wrong is said in one line, before anything is done", () =>
-    Effect.forEach(
-      wrongUses,
-      ([args, message]) =>
-        Effect.gen(function* () {
-          const ended = yield* run(args)
-          assert.strictEqual(ended.code, 2, message)
-          assert.strictEqual(ended.stdout, "")
-          assert.match(ended.stderr, /^polestar: .*\n$/)
-          assert.include(ended.stderr, message)
-        }),
-      { concurrency: 2, discard: true }
-    )
+  it.live(
+    "usage - what is wrong is said in one line, before anything is done",
+    () =>
+      Effect.forEach(
+        wrongUses,
+        ([args, message]) =>
+          Effect.gen(function* () {
+            const ended = yield* run(args)
+            assert.strictEqual(ended.code, 2, message)
+            assert.strictEqual(ended.stdout, "")
+            assert.match(ended.stderr, /^polestar: .*\n$/)
+            assert.include(ended.stderr, message)
+          }),
+        { concurrency: 2, discard: true }
+      ),
+    // A process for each.
+    120_000
   )
 
   it.live("unavailable - no hub is 69, and says where it was looked for", () =>

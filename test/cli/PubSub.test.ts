@@ -100,6 +100,15 @@ layer(HubServer.layerWith({ port: 0 }), { excludeTestServices: true })("polestar
     })
   )
 
+  it.effect("pub - says that an id was there already", () =>
+    Effect.gen(function* () {
+      const env = yield* environment
+      yield* run(["pub", "once.a", "x", "--id", "1"], env)
+      const again = yield* run(["pub", "once.a", "x", "--id", "1"], env)
+      assert.match(again.stdout, /^once\.a \d+:0 accepted duplicate\n$/)
+    })
+  )
+
   it.effect("pub - is held until --deliver-at, or for --delay", () =>
     Effect.gen(function* () {
       const env = yield* environment
@@ -109,7 +118,7 @@ layer(HubServer.layerWith({ port: 0 }), { excludeTestServices: true })("polestar
       const delayed = yield* run(["pub", "held.a", "a", "--delay", "700ms"], env)
       assert.strictEqual(delayed.stdout, "held.a held accepted\n")
       const timed = yield* run(
-        ["pub", "held.b", "b", "--deliver-at", String(at + 2000), "--format", "json"],
+        ["pub", "held.b", "b", "--deliver-at", String(at + 4000), "--format", "json"],
         env
       )
       assert.deepStrictEqual(jsonLines(timed.stdout), [
@@ -118,7 +127,7 @@ layer(HubServer.layerWith({ port: 0 }), { excludeTestServices: true })("polestar
       const [first, second] = jsonLines((yield* sub.ended).stdout)
       assert.include(first, { topic: "held.a", payload: "a" })
       assert.include(second, { topic: "held.b", payload: "b" })
-      assert.isAtLeast(Date.now(), at + 2000)
+      assert.isAtLeast(Date.now(), at + 4000)
     })
   )
 

@@ -60,7 +60,7 @@ const replay = Effect.fnUntraced(function* (log: TopicLog) {
   return { rate: Math.round((log.nextOffset / (now() - begin)) * 1000), longest: Math.round(longest), most }
 })
 
-describe.skipIf(process.env["POLESTAR_LONG"] !== "1")("large logs (with POLESTAR_LONG=1)", () => {
+describe.skipIf(process.env.POLESTAR_LONG !== "1")("large logs (with POLESTAR_LONG=1)", () => {
   it.live(
     "large topic - opening, seeking and replaying ten million messages stay fast, and memory flat",
     () =>

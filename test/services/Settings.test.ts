@@ -113,6 +113,7 @@ const badValues = (allowed: string): ReadonlyArray<unknown> => {
   }
   if (allowed.startsWith("an IPv4")) return [...always, "not a host", "1.2.3.4.5", "::zz", 12]
   if (/^(text|the path)/.test(allowed)) return [...always, "x".repeat(4097), 12, false]
+  if (allowed.startsWith("patterns")) return [...always, "a..b", "a,", "a b", 12]
   return [...always, "maybe", 2]
 }
 

@@ -1,6 +1,5 @@
 /** How a group catches up: what its members have room for is read from the topic's log. */
 import { Effect } from "effect"
-import { sliceBatch } from "../../protocol/Batch.ts"
 import { Lost, type MessageLogError, type TopicLog } from "../../services/MessageLog.ts"
 import type { Group, GroupLane } from "./Group.ts"
 
@@ -89,7 +88,7 @@ const readAgain = (
       group.lost(place, offset, to, missed)
       return
     }
-    const batch = found.count > entry.count ? sliceBatch(found, 0, entry.count) : found
-    group.update(place, () => lane.supply(entry, batch))
+    // Also for the entries after it that the batch has messages of.
+    group.update(place, () => lane.supply(entry, found))
   })
 }

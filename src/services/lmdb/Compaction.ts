@@ -30,7 +30,9 @@ import type { WriteSet } from "./Writer.ts"
 const leastAppended = 1_048_576
 /** Bytes a second that a topic to which little comes is walked through. */
 const idleRate = 32_768
-const maxKeys = 262_144
+const defaultKeys = 262_144
+/** Runs over a topic whose keys are too many. */
+const mostParts = 1024
 const sliceMilliseconds = 5
 const keysAtOnce = 32
 /** Of batches that are written anew in one go. */
@@ -47,10 +49,13 @@ export class Compaction {
   private readonly environment: Environment
   private readonly queue: Array<CompactionRun> = []
   private readonly since = new WeakMap<LmdbTopicLog, number>()
+  private readonly maxKeys: number
   private isRunning = false
 
-  constructor(environment: Environment) {
+  /** Remembers at most `maxKeys` keys at a time. */
+  constructor(environment: Environment, maxKeys = defaultKeys) {
     this.environment = environment
+    this.maxKeys = maxKeys
   }
 
   /** Compacts the topic, now or when those before it are through, if enough has come since the last time. */
@@ -68,7 +73,7 @@ export class Compaction {
   /** Compacts the topic whether it is time or not; `done` is called when it is through. */
   force(log: LmdbTopicLog, done: () => void = () => undefined): void {
     if (this.queue.some((run) => run.log === log)) return
-    this.queue.push(new CompactionRun(this.environment, log, done))
+    this.queue.push(new CompactionRun(this.environment, log, this.maxKeys, done))
     if (!this.isRunning) this.next()
   }
 
@@ -85,6 +90,7 @@ export class Compaction {
 class CompactionRun {
   readonly log: LmdbTopicLog
   private readonly environment: Environment
+  private readonly maxKeys: number
   private readonly done: () => void
   private ended: () => void = () => undefined
   private met = new Set<string>()
@@ -95,9 +101,10 @@ class CompactionRun {
   private at = 0
   private appended = 0
 
-  constructor(environment: Environment, log: LmdbTopicLog, done: () => void) {
+  constructor(environment: Environment, log: LmdbTopicLog, maxKeys: number, done: () => void) {
     this.environment = environment
     this.log = log
+    this.maxKeys = maxKeys
     this.done = done
   }
 
@@ -190,9 +197,10 @@ class CompactionRun {
 
   private remember(name: string): void {
     this.met.add(name)
-    if (this.met.size <= maxKeys) return
-    this.parts *= 2
-    this.met = new Set([...this.met].filter((each) => this.isMine(each)))
+    while (this.met.size > this.maxKeys && this.parts < mostParts) {
+      this.parts *= 2
+      this.met = new Set([...this.met].filter((each) => this.isMine(each)))
+    }
   }
 
   private write(rewrites: ReadonlyArray<Rewrite>, isLast: boolean, next: () => void): void {

@@ -32,6 +32,13 @@ export class ChangeSet {
     this.add(store, key, undefined)
   }
 
+  /** Takes back what was added after there were so many. */
+  truncate(length: number): void {
+    this.stores.length = length
+    this.keys.length = length
+    this.values.length = length
+  }
+
   private add(store: Store, key: Uint8Array, value: Uint8Array | undefined): void {
     this.stores.push(store)
     this.keys.push(key)
@@ -76,7 +83,7 @@ export class Environment {
       noSubdir: false,
       // A commit is then over when it is flushed, and not before.
       overlappingSync: false,
-      noMemInit: true,
+      noMemInit: false,
       // Sets are made here; there is no need to gather more.
       eventTurnBatching: false,
       maxDbs: 8

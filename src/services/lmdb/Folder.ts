@@ -62,7 +62,7 @@ const checkFile = (path: string): void => {
 export const openFolder = Effect.fnUntraced(function* (options: LmdbOptions) {
   const { path } = options
   yield* Effect.try({
-    try: () => mkdirSync(path, { recursive: true }),
+    try: () => mkdirSync(path, { recursive: true, mode: 0o700 }),
     catch: (cause) => failed("io", cause)
   })
   yield* lockFolder(path)

@@ -4,7 +4,7 @@ import { beforeOf, isKeyWhole, offsetOf, sizeOf } from "./EntryKey.ts"
 import type { ChangeSet, Store } from "./Environment.ts"
 import { bytesOf, type Numbers } from "./TopicPlace.ts"
 
-const readAhead = 64
+const mostReadAhead = 64
 
 export class Heads {
   private readonly store: Store
@@ -12,6 +12,8 @@ export class Heads {
   private index = 0
   /** Entries before this offset are in `keys`, or gone. */
   private loadedTo = 0
+  /** Keys to read next: few of a topic that only is looked at, more of one that is trimmed all the time. */
+  private readAhead = 1
   private isStoreDone = false
   /** Of the set that is formed, which cannot be read yet. */
   private placedKeys: Array<Uint8Array> = []
@@ -57,7 +59,7 @@ export class Heads {
     if (next === undefined) {
       numbers.savedBytes = 0
       numbers.savedMessages = 0
-    } else if (numbers.savedMessages > 0) {
+    } else if (numbers.savedMessages > 0 || numbers.savedBytes !== 0) {
       // What is missing around the entry was compacted away. In a topic that never was, it is damaged, and goes too.
       numbers.savedBytes -= passed - sizeOf(key)
       numbers.savedMessages -= missing
@@ -86,8 +88,9 @@ export class Heads {
     this.index = 0
     this.keys = []
     if (!this.isStoreDone) {
-      this.keys = keysBetween(this.store, topic, this.loadedTo, Number.POSITIVE_INFINITY, readAhead)
-      this.isStoreDone = this.keys.length < readAhead
+      this.keys = keysBetween(this.store, topic, this.loadedTo, Number.POSITIVE_INFINITY, this.readAhead)
+      this.isStoreDone = this.keys.length < this.readAhead
+      this.readAhead = Math.min(this.readAhead * 4, mostReadAhead)
     }
     if (this.keys.length === 0) {
       this.keys = this.placedKeys.slice(this.placedIndex)

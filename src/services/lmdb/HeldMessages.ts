@@ -97,8 +97,13 @@ export class HeldMessages {
   }
 
   private lookUp(): number {
-    for (const key of this.environment.held.getKeys())
-      if (!this.taken.has(numberOf(key))) return readBigU48(key, 0)
+    try {
+      for (const key of this.environment.held.getKeys())
+        if (!this.taken.has(numberOf(key))) return readBigU48(key, 0)
+    } catch {
+      // Taking them says what is wrong.
+      return 0
+    }
     return Number.POSITIVE_INFINITY
   }
 

@@ -3,20 +3,24 @@
  * flushed; a set that failed gives the places back. Messages are bounded exactly, bytes and age by whole batches.
  */
 import { Effect } from "effect"
-import { type Batch, sliceBatch } from "../../protocol/Batch.ts"
+import type { Batch } from "../../protocol/Batch.ts"
 import { encodeText } from "../../protocol/Bytes.ts"
-import { type LogOwner, Lost, MessageLogError, type TopicLog } from "../MessageLog.ts"
-import { entriesBetween, entryAtOrBefore, offsetAtTime } from "./Entries.ts"
-import { batchOf, countOf, entryKey, isKeyWhole, isValueWhole, offsetOf, timestampOf } from "./EntryKey.ts"
+import { type LogOwner, type Lost, MessageLogError, type TopicLog } from "../MessageLog.ts"
+import { entryAtOrBefore, offsetAtTime } from "./Entries.ts"
+import { countOf, entryKey, offsetOf, timestampOf } from "./EntryKey.ts"
 import { Heads } from "./Heads.ts"
 import { HeldOnDisk } from "./HeldMessages.ts"
 import { encodeTopic } from "./Records.ts"
 import type { Shared, TopicLimits } from "./Shared.ts"
+import { Append, Trim } from "./TopicChanges.ts"
 import { bytesOf, messagesOf, type Numbers, recordOf } from "./TopicPlace.ts"
+import { readEntries } from "./TopicReader.ts"
 import type { Change, Participant, Reason, WriteSet } from "./Writer.ts"
 
 /** What one topic may have queued before its publishers wait. */
 const maxQueuedBytes = 8_388_608
+/** When so much is queued, what comes keeps no more alive than its own bytes. */
+const keepFrom = 524_288
 
 export class LmdbTopicLog implements TopicLog, Participant {
   readonly durability = "stored"
@@ -43,6 +47,7 @@ export class LmdbTopicLog implements TopicLog, Participant {
   private oldest = 0
   private needsRecord = false
   private isDamageTold = false
+  private isStuck = false
   private readonly limits: TopicLimits
   readonly shared: Shared
 
@@ -116,8 +121,11 @@ export class LmdbTopicLog implements TopicLog, Participant {
   }
 
   private take(batch: Batch, change: Change): void {
-    if (this.isOpen && !this.isRemoving) this.add(change)
-    else setImmediate(() => this.owner.refused(batch, this.error("closed")))
+    if (this.isOpen && !this.isRemoving) {
+      // It may lie in a buffer that is much larger, of which little may wait.
+      if (this.shared.writer.queuedBytes > keepFrom) batch.keep()
+      this.add(change)
+    } else setImmediate(() => this.owner.refused(batch, this.error("closed")))
   }
 
   add(change: Change): void {
@@ -160,14 +168,14 @@ export class LmdbTopicLog implements TopicLog, Participant {
     const value = new Uint8Array(batch.bytes.buffer, batch.bytes.byteOffset + batch.start, size)
     const publisher = this.shared.publishers.of(batch.publisherId)
     const key = entryKey(numbers.id, batch, numbers.appended, publisher, value)
+    const held = batch.held
+    if (held instanceof HeldOnDisk && held.isOf(this.shared.held)) this.shared.held.leave(set, held)
     set.put(this.shared.environment.messages, key, value)
     this.heads.placed(key)
     numbers.nextOffset += batch.count
     numbers.appended += size
     numbers.lastTimestamp = batch.timestamp
     folder.bytes += size
-    const held = batch.held
-    if (held instanceof HeldOnDisk && held.isOf(this.shared.held)) this.shared.held.leave(set, held)
     return undefined
   }
 
@@ -176,9 +184,9 @@ export class LmdbTopicLog implements TopicLog, Participant {
     const numbers = this.draft
     if (numbers === undefined || this.isRemovedInDraft) return
     // What is written anew in this set cannot be found yet.
-    if (!this.isRewritten && (!this.isWithin(numbers) || this.isOld(numbers))) this.trim(set, numbers)
-    if (!this.needsRecord) return
-    set.put(this.shared.environment.topics, this.name, encodeTopic(recordOf(numbers, this.epoch)))
+    if (!this.isRewritten) this.tryTrim(set, numbers)
+    if (!this.needsRecord || this.draft === undefined) return
+    set.put(this.shared.environment.topics, this.name, encodeTopic(recordOf(this.draft, this.epoch)))
   }
 
   committed(): void {
@@ -228,7 +236,7 @@ export class LmdbTopicLog implements TopicLog, Participant {
     if (!this.isOpen || this.numbers.id === 0) return
     this.oldest = this.isCompacted ? 0 : now - this.limits.age
     // While a set is under way the heads are its.
-    if (this.draft === undefined && this.isOld(this.numbers)) this.add(new Trim(this))
+    if (this.draft === undefined && this.isOldNow()) this.add(new Trim(this))
     if (this.isCompacted) this.shared.compaction.consider(this, now)
   }
 
@@ -236,10 +244,36 @@ export class LmdbTopicLog implements TopicLog, Participant {
     return messagesOf(numbers) <= this.limits.messages && bytesOf(numbers) <= this.limits.bytes
   }
 
+  private isOldNow(): boolean {
+    try {
+      return !this.isStuck && this.isOld(this.numbers)
+    } catch {
+      this.isStuck = true
+      return false
+    }
+  }
+
   private isOld(numbers: Numbers): boolean {
     if (numbers.firstOffset === numbers.nextOffset || this.oldest <= 0) return false
     const head = this.heads.first(numbers)
     return head !== undefined && timestampOf(head) < this.oldest
+  }
+
+  /** A topic whose entries cannot be walked through is not trimmed any more; all else goes on. */
+  private tryTrim(set: WriteSet, numbers: Numbers): void {
+    if (this.isStuck) return
+    const length = set.keys.length
+    const { bytes } = set.folder
+    const before = { ...numbers }
+    try {
+      if (!this.isWithin(numbers) || this.isOld(numbers)) this.trim(set, numbers)
+    } catch {
+      this.isStuck = true
+      this.draft = before
+      this.heads.rolledBack()
+      set.truncate(length)
+      set.folder.bytes = bytes
+    }
   }
 
   private trim(set: WriteSet, numbers: Numbers): void {
@@ -252,7 +286,8 @@ export class LmdbTopicLog implements TopicLog, Participant {
       const excess = messagesOf(numbers) - limits.messages
       numbers.lostUntil = Math.max(numbers.lostUntil, timestampOf(head))
       if (!isOld && excess > 0 && excess < visible && bytesOf(numbers) <= limits.bytes) {
-        // The rest of the batch stays; where it is cut follows from the limit, too, when the log is opened again.
+        // The rest of the batch stays. Where it is cut follows from the limit, unless messages were compacted away.
+        if (this.isSparse) this.needsRecord = true
         numbers.firstOffset = end - visible + excess
         return
       }
@@ -268,7 +303,7 @@ export class LmdbTopicLog implements TopicLog, Participant {
       const found: Array<Batch | Lost> = []
       let isDamaged = false
       try {
-        isDamaged = this.collect(found, offset, maxBytes)
+        isDamaged = readEntries(this.shared.environment.messages, this, offset, maxBytes, found)
       } catch (cause) {
         return Effect.fail(this.error("damaged", cause))
       }
@@ -279,54 +314,6 @@ export class LmdbTopicLog implements TopicLog, Participant {
         found
       )
     })
-  }
-
-  /** Whether something was damaged. */
-  private collect(found: Array<Batch | Lost>, offset: number, maxBytes: number): boolean {
-    const { firstOffset, id, nextOffset } = this.numbers
-    const store = this.shared.environment.messages
-    let expected = Math.max(offset, firstOffset)
-    if (expected >= nextOffset) return false
-    const before = entryAtOrBefore(store, id, expected)
-    const from =
-      before !== undefined && offsetOf(before) + countOf(before) > expected ? offsetOf(before) : expected
-    let isDamaged = false
-    let isHole = false
-    let size = 0
-    const lose = (to: number) => {
-      isDamaged = true
-      found.push(new Lost(expected, to - expected))
-    }
-    for (const { key, value } of entriesBetween(store, id, from, nextOffset)) {
-      if (!isKeyWhole(key)) {
-        isHole = true
-        continue
-      }
-      const begin = offsetOf(key)
-      const end = begin + countOf(key)
-      if (end <= expected) continue
-      if (begin > expected && (isHole || !this.isSparse)) lose(begin)
-      isHole = false
-      expected = Math.max(begin, expected)
-      if (isValueWhole(key, value)) found.push(this.readBatch(key, value, expected - begin))
-      else lose(end)
-      expected = end
-      size += value.length
-      if (size >= maxBytes) return isDamaged
-    }
-    if (expected < nextOffset && (isHole || !this.isSparse)) lose(nextOffset)
-    return isDamaged
-  }
-
-  private readBatch(key: Uint8Array, value: Uint8Array, from: number): Batch {
-    const bytes = new Uint8Array(value.buffer, value.byteOffset, value.length)
-    const batch = batchOf(key, bytes, this.owner, this.epoch)
-    if (from === 0) return batch
-    const cut = sliceBatch(batch, from, batch.count)
-    cut.incarnation = batch.incarnation
-    cut.firstSequence = batch.firstSequence
-    cut.lastSequence = batch.lastSequence
-    return cut
   }
 
   offsetAt(time: number): Effect.Effect<number, MessageLogError> {
@@ -351,59 +338,5 @@ export class LmdbTopicLog implements TopicLog, Participant {
     if (!this.isOpen) return
     this.isOpen = false
     if (this.pending === 0) this.shared.released(this)
-  }
-}
-
-class Append implements Change {
-  readonly isRelief = false
-  readonly size: number
-  private readonly log: LmdbTopicLog
-  private readonly batch: Batch
-
-  constructor(log: LmdbTopicLog, batch: Batch) {
-    this.log = log
-    this.batch = batch
-    this.size = batch.end - batch.start
-  }
-
-  prepare(set: WriteSet): Reason | undefined {
-    return this.log.place(set, this.batch)
-  }
-
-  done(): void {
-    const { batch, log } = this
-    log.ended(this)
-    // Held by another engine until now: that one has still to let go of it.
-    if (batch.held instanceof HeldOnDisk) log.shared.held.left(batch.held)
-    else batch.held?.forget()
-    log.owner.stored(batch)
-  }
-
-  failed(reason: Reason, cause: unknown): void {
-    this.log.ended(this)
-    this.log.owner.refused(this.batch, this.log.error(reason, cause))
-  }
-}
-
-/** Makes a log join a set, which trims it. */
-class Trim implements Change {
-  readonly isRelief = true
-  readonly size = 0
-  private readonly log: LmdbTopicLog
-
-  constructor(log: LmdbTopicLog) {
-    this.log = log
-  }
-
-  prepare(set: WriteSet): undefined {
-    if (this.log.numbers.id > 0) this.log.join(set)
-  }
-
-  done(): void {
-    this.log.ended(this)
-  }
-
-  failed(): void {
-    this.log.ended(this)
   }
 }

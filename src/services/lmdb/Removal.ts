@@ -109,8 +109,18 @@ export class Removal {
     })
   }
 
+  /** `undefined` if they cannot be read: then they stay. */
+  private someKeys(topic: number): ReadonlyArray<Uint8Array> | undefined {
+    try {
+      return keysBetween(this.environment.messages, topic, 0, Number.POSITIVE_INFINITY, sliceKeys)
+    } catch {
+      return undefined
+    }
+  }
+
   private deleteEntries(topic: number): void {
-    const keys = keysBetween(this.environment.messages, topic, 0, Number.POSITIVE_INFINITY, sliceKeys)
+    const keys = this.someKeys(topic)
+    if (keys === undefined) return
     this.writer.add({
       size: 0,
       isRelief: true,

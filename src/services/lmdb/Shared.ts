@@ -29,6 +29,8 @@ export interface LmdbOptions {
   /** Whether a topic keeps the last message of each key instead of messages of the last while. */
   readonly isCompacted: (topic: string) => boolean
   readonly isReceiptEarly: (topic: string) => boolean
+  /** Keys that compaction remembers at a time, 262,144 if this is absent; of more it needs several runs. */
+  readonly compactionKeys?: number | undefined
   /** Calls `work`, which tells all that a write set has come to; it is simply called if this is absent. */
   readonly turn?: ((work: () => void) => void) | undefined
   /** For tests: why the next write set fails, instead of being written. */

@@ -57,9 +57,9 @@ export const numbersOf = (messages: Store, record: TopicRecord): Numbers => {
   const { epoch: _, ...rest } = record
   const numbers: Numbers = { ...rest }
   const { damaged, key } = newestEntry(messages, record.id)
-  if (key !== undefined) {
-    numbers.nextOffset = Math.max(record.nextOffset, offsetOf(key) + countOf(key))
-    numbers.lastTimestamp = Math.max(record.lastTimestamp, timestampOf(key))
+  if (key !== undefined && offsetOf(key) + countOf(key) >= record.nextOffset) {
+    numbers.nextOffset = offsetOf(key) + countOf(key)
+    numbers.lastTimestamp = timestampOf(key)
     numbers.appended = Math.max(record.appended, beforeOf(key) + sizeOf(key))
   }
   // No offset is given twice.

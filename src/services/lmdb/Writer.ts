@@ -23,7 +23,7 @@ export interface Change {
 
 /** What keeps numbers that a set moves. */
 export interface Participant {
-  /** All changes are in the set: time to add what follows from them. */
+  /** All changes are in the set: time to add what follows from them. Does not throw. */
   readonly finish: (set: WriteSet) => void
   readonly committed: () => void
   readonly rolledBack: () => void
@@ -57,8 +57,8 @@ export interface WriterOptions {
 export const folderKey = new TextEncoder().encode("folder")
 
 /** A set holds the event loop while it is formed: a few milliseconds for this many. */
-const maxChanges = 2048
-const maxSetBytes = 16_777_216
+const maxChanges = 1024
+const maxSetBytes = 2_097_152
 const maxQueuedBytes = 67_108_864
 
 export class Writer {
@@ -165,9 +165,7 @@ export class Writer {
     try {
       return change.prepare(set)
     } catch {
-      set.keys.length = before
-      set.values.length = before
-      set.stores.length = before
+      set.truncate(before)
       return "io"
     }
   }
@@ -186,13 +184,20 @@ export class Writer {
     }
     if (failure?.isFull) this.makeRoom(set)
     const all: Reason | undefined = failure === undefined ? undefined : failure.isFull ? "full" : "io"
-    this.options.turn(() => {
-      taken.forEach((change, index) => {
-        const reason = refused[index] ?? all
-        if (reason === undefined) change.done()
-        else change.failed(reason, failure?.cause)
+    try {
+      this.options.turn(() => {
+        taken.forEach((change, index) => {
+          const reason = refused[index] ?? all
+          if (reason === undefined) change.done()
+          else change.failed(reason, failure?.cause)
+        })
       })
-    })
+    } finally {
+      this.goOn()
+    }
+  }
+
+  private goOn(): void {
     this.isBusy = false
     if (this.queue.length > 0) this.schedule()
     const { waiters } = this

@@ -1,5 +1,6 @@
 import { assert } from "@effect/vitest"
 import { Effect, type Layer, Schema } from "effect"
+import * as Failure from "../../../src/sdk/Failure.ts"
 import type { Polestar } from "../../../src/sdk/Polestar.ts"
 import { PolestarError } from "../../../src/sdk/PolestarError.ts"
 import { connect, type PromiseClient } from "../../../src/sdk/PromiseClient.ts"
@@ -15,8 +16,9 @@ const caught = async (promise: Promise<unknown>): Promise<unknown> => {
   return undefined
 }
 
-export const promiseTests = (it: Tests, layer: Layer.Layer<Polestar, unknown>): void => {
-  const test = (name: string, f: (client: PromiseClient) => Promise<void>) =>
+const testing =
+  (it: Tests, layer: Layer.Layer<Polestar, unknown>) =>
+  (name: string, f: (client: PromiseClient) => Promise<void>): void =>
     it.effect(`sdk - promises: ${name}`, () =>
       Effect.acquireUseRelease(
         Effect.promise(() => connect(layer)),
@@ -24,6 +26,9 @@ export const promiseTests = (it: Tests, layer: Layer.Layer<Polestar, unknown>): 
         (client) => Effect.promise(() => client.close())
       )
     )
+
+export const promiseTests = (it: Tests, layer: Layer.Layer<Polestar, unknown>): void => {
+  const test = testing(it, layer)
 
   test("values by plain names, and breaking out of the loop unsubscribes", async (client) => {
     const prefix = ownPrefix()
@@ -101,5 +106,44 @@ export const promiseTests = (it: Tests, layer: Layer.Layer<Polestar, unknown>): 
     }
     assert.strictEqual(client.state()._tag, "Closed")
     assert.isNumber(client.metrics().published)
+  })
+}
+
+export const promiseGroupTests = (it: Tests, layer: Layer.Layer<Polestar, unknown>): void => {
+  const test = testing(it, layer)
+
+  test("a group's handler acknowledges by its promise, and stops by a signal", async (client) => {
+    const prefix = ownPrefix()
+    const options = { group: prefix, start: "first", backoff: 5 } as const
+    await client.publishAll(`${prefix}.a`, [1, 2, 3])
+    const stop = new AbortController()
+    const seen: Array<readonly [unknown, number]> = []
+    const consumer = { ...options, signal: stop.signal, onFailure: () => Failure.retry() }
+    await client.consume(`${prefix}.*`, consumer, async ({ attempt, value }) => {
+      seen.push([value, attempt])
+      if (value === 2 && attempt === 1) throw new Error("busy")
+      if (seen.length === 4) stop.abort()
+    })
+    assert.sameDeepMembers(seen, [
+      [1, 1],
+      [2, 1],
+      [3, 1],
+      [2, 2]
+    ])
+  })
+
+  test("closing the client gives back what a group's handler has", async (client) => {
+    const topic = Topic.make(`${ownPrefix()}.b`, Schema.Number)
+    await client.publish(topic, 1)
+    const begun = Promise.withResolvers<void>()
+    const running = client.consume(topic, { group: ownPrefix(), start: "first" }, () => {
+      begun.resolve()
+      return new Promise(() => {})
+    })
+    await begun.promise
+    await client.close()
+    await running
+    const refused = await caught(client.consume(topic, { group: "g" }, () => {}))
+    assert.instanceOf(refused, PolestarError)
   })
 }

@@ -54,6 +54,62 @@ describe("publisher", () => {
     })
   )
 
+  it.effect("publisher - a message with an id is alone in its frame, and all are sent together", () =>
+    Effect.gen(function* () {
+      const { hub, session } = yield* connect()
+      const named = (text: string) => ({ ...message(text), id: text })
+      const messages = [message("1"), named("2"), named("3"), message("4"), message("5"), named("6")]
+      const all = yield* start(session.publishAll("a", messages))
+      assert.deepStrictEqual(payloadsOf(hub), [["1"], ["2"], ["3"], ["4", "5"], ["6"]])
+      hub.last.receipt({ firstSequence: 1, lastSequence: 2, position: { epoch: 1, offset: 40 }, count: 2 })
+      hub.last.receipt({ firstSequence: 3, position: { epoch: 1, offset: 7 }, duplicate: true })
+      hub.last.receipt({ firstSequence: 4, lastSequence: 5, position: { epoch: 1, offset: 42 }, count: 3 })
+      yield* settle
+      assert.deepStrictEqual(
+        valueOf(all).map(({ duplicate, position }) => [position.offset, duplicate]),
+        [
+          [40, false],
+          [41, false],
+          [7, true],
+          [42, false],
+          [43, false],
+          [44, false]
+        ]
+      )
+    })
+  )
+
+  it.effect("publisher - the last message of a call with an id closes its frame too", () =>
+    Effect.gen(function* () {
+      const { hub, session } = yield* connect()
+      yield* Effect.forkScoped(session.publish("a", { ...message("1"), id: "1" }), { startImmediately: true })
+      yield* Effect.forkScoped(session.publish("a", message("2")), { startImmediately: true })
+      yield* Effect.forkScoped(session.publish("b", message("3")), { startImmediately: true })
+      yield* settle
+      assert.deepStrictEqual(payloadsOf(hub), [["1"], ["3"], ["2"]])
+    })
+  )
+
+  it.effect("publisher - what the hub holds has no position yet", () =>
+    Effect.gen(function* () {
+      const { hub, session } = yield* connect()
+      const held = yield* start(session.publishAll("a", [message("1"), message("2")], { deliverAt: 90_000 }))
+      assert.strictEqual(hub.last.of("Publish")[0]?.deliverAt, 90_000)
+      hub.last.receipt({
+        firstSequence: 1,
+        position: { epoch: 0, offset: 0 },
+        count: 2,
+        durability: "stored"
+      })
+      yield* settle
+      const receipt = { topic: "a", position: { epoch: 0, offset: 0 }, durability: "stored" } as const
+      assert.deepStrictEqual(valueOf(held), [
+        { ...receipt, duplicate: false, held: true },
+        { ...receipt, duplicate: false, held: true }
+      ])
+    })
+  )
+
   it.effect("publisher - one receipt stands for all frames of its topic in a range", () =>
     Effect.gen(function* () {
       const { hub, session } = yield* connect()

@@ -1,0 +1,58 @@
+/** The requests of a connection: answered on a fiber of their own, one after the other. */
+import { Effect, type Scope } from "effect"
+import { Deque } from "../protocol/Deque.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import type { FrameOf } from "../protocol/Frame.ts"
+import { errorMessage } from "./ClientFrames.ts"
+import type { ConnectionOptions } from "./Connection.ts"
+import type { ConnectionWriter } from "./ConnectionWriter.ts"
+
+type Request = Pick<FrameOf<"Request">, "request" | "method" | "body">
+
+/** Requests of one connection that wait for their answer. */
+const maxRequests = 64
+
+export class RequestQueue {
+  private readonly options: Pick<ConnectionOptions, "answer" | "registry">
+  private readonly writer: ConnectionWriter
+  private readonly scope: Scope.Scope
+  private readonly requests = new Deque<Request>()
+
+  /** Requests that are not answered when the scope closes never are. */
+  constructor(
+    options: Pick<ConnectionOptions, "answer" | "registry">,
+    writer: ConnectionWriter,
+    scope: Scope.Scope
+  ) {
+    this.options = options
+    this.writer = writer
+    this.scope = scope
+  }
+
+  take({ body, method, request }: Request): void {
+    if (this.requests.length >= maxRequests) {
+      this.fail(request, "limit-reached")
+      return
+    }
+    this.requests.push({ request, method, body: body.slice() })
+    if (this.requests.length === 1) this.options.registry.system.fork(this.answerAll(), this.scope)
+  }
+
+  /** No faster than the peer reads the answers; others run in between. */
+  private readonly answerAll = Effect.fnUntraced({ self: this }, function* (this: RequestQueue) {
+    for (let next = this.requests.at(0); next !== undefined; next = this.requests.at(0)) {
+      const { request, method, body } = next
+      yield* Effect.yieldNow
+      if (this.writer.isControlFull) yield* this.writer.peerReads
+      yield* Effect.match(this.options.answer(method, body), {
+        onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
+        onFailure: (code) => this.fail(request, code)
+      })
+      this.requests.shift()
+    }
+  })
+
+  private fail(request: number, code: ErrorCode): void {
+    this.writer.control({ _tag: "Failure", session: 0, request, code, message: errorMessage(code) })
+  }
+}

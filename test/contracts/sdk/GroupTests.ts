@@ -1,0 +1,446 @@
+/** Groups as the SDK shows them: shared work, attempts, fates, and what becomes of the dead. */
+import { assert } from "@effect/vitest"
+import { Clock, Deferred, Effect, Fiber, Queue, Schedule, Schema, Stream } from "effect"
+import * as Failure from "../../../src/sdk/Failure.ts"
+import { Polestar } from "../../../src/sdk/Polestar.ts"
+import * as Topic from "../../../src/sdk/Topic.ts"
+import { anotherClient, ownPrefix, range, reasonOf, silently, type Tests, take, textOf } from "./Kit.ts"
+
+const setUp = Effect.fnUntraced(function* (count = 0) {
+  const star = yield* Polestar
+  const prefix = ownPrefix()
+  const topic = Topic.make(`${prefix}.work`, Schema.Number)
+  yield* star.publishAll(topic, range(count))
+  // Fast, so that what comes again comes soon.
+  const options = { group: prefix, start: "first", backoff: 20, maxBackoff: 40 } as const
+  return { star, topic, options, prefix }
+})
+
+/** Waits until the group has nothing pending, and answers what the hub says of it. */
+const settled = (name: string) =>
+  Effect.gen(function* () {
+    const star = yield* Polestar
+    const info = star.groups.info(name)
+    return yield* Effect.repeat(info, {
+      until: ({ lag }) => lag === 0,
+      schedule: Schedule.spaced("5 millis")
+    })
+  }).pipe(Effect.timeout("10 seconds"))
+
+export const groupTests = (it: Tests): void => {
+  it.effect("sdk - a group's members share its work, and each message is done once", () =>
+    Effect.gen(function* () {
+      const { options, star, topic } = yield* setUp(200)
+      const other = yield* anotherClient
+      const handled = yield* Queue.unbounded<readonly [member: number, value: number]>()
+      const member = (number: number, client: Polestar["Service"]) =>
+        client.consume(topic, { ...options, concurrency: 4, prefetch: 8 }, ({ value }) =>
+          Effect.andThen(Effect.sleep("1 millis"), Queue.offer(handled, [number, value])).pipe(Effect.asVoid)
+        )
+      yield* Effect.forkChild(member(1, star))
+      yield* Effect.forkChild(member(2, other))
+      const all = yield* Queue.takeN(handled, 200)
+      assert.sameMembers(
+        all.map(([, value]) => value),
+        range(200)
+      )
+      assert.strictEqual(new Set(all.map(([by]) => by)).size, 2)
+      const info = yield* settled(options.group)
+      assert.deepInclude(info, {
+        members: 2,
+        acknowledged: 200,
+        inFlight: 0,
+        redelivered: 0,
+        deadLettered: 0
+      })
+      assert.strictEqual(yield* Queue.size(handled), 0)
+    })
+  )
+
+  it.effect("sdk - one client may be several members of a group", () =>
+    Effect.gen(function* () {
+      const { options, star, topic } = yield* setUp()
+      const begun = yield* Queue.unbounded<number>()
+      const member = star.consume(topic, { ...options, prefetch: 1 }, ({ value }) =>
+        Effect.andThen(Queue.offer(begun, value), Effect.never)
+      )
+      const first = yield* Effect.forkChild(member)
+      yield* Effect.forkChild(member)
+      yield* Effect.repeat(star.groups.list, {
+        until: (all) => all.some(({ members, name }) => name === options.group && members === 2)
+      })
+      yield* star.publishAll(topic, range(2))
+      assert.sameMembers(yield* Queue.takeN(begun, 2), range(2))
+      yield* Fiber.interrupt(first)
+      assert.deepInclude(yield* star.groups.info(options.group), { members: 1 })
+    })
+  )
+
+  it.effect("sdk - what is acknowledged never comes again; all else does, and comes first", () =>
+    Effect.gen(function* () {
+      const { options, star, topic } = yield* setUp(6)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const group = yield* star.join(topic, options)
+          const [zero, one, two, three] = yield* take(group.messages, 6)
+          assert.isDefined(three)
+          if (!zero || !one || !two || !three) return
+          yield* group.acknowledge(three)
+          yield* group.acknowledgeUpTo(one)
+        })
+      )
+      yield* star.publish(topic, 6)
+      const again = yield* star.join(topic, options)
+      const deliveries = yield* take(again.messages, 4)
+      assert.deepStrictEqual(
+        deliveries.map(({ attempt, value }) => [value, attempt]),
+        [
+          [2, 1],
+          [4, 1],
+          [5, 1],
+          [6, 1]
+        ]
+      )
+      yield* again.acknowledge(deliveries)
+      assert.deepInclude(yield* star.groups.info(options.group), { lag: 0, inFlight: 0 })
+    })
+  )
+
+  it.effect("sdk - a failed message comes again with its next attempt, by schedule or backoff", () =>
+    Effect.gen(function* () {
+      for (const retry of [undefined, Schedule.spaced("30 millis")]) {
+        const { options, star, topic } = yield* setUp(2)
+        const seen = yield* Queue.unbounded<readonly [number, number, number]>()
+        yield* Effect.forkChild(
+          star.consume(topic, { ...options, retry }, ({ attempt, value }) =>
+            Effect.gen(function* () {
+              yield* Queue.offer(seen, [value, attempt, yield* Clock.currentTimeMillis])
+              if (value === 0 && attempt < 3) return yield* Effect.fail("busy")
+            })
+          )
+        )
+        const all = yield* Queue.takeN(seen, 4)
+        const zero = all.filter(([value]) => value === 0)
+        assert.deepStrictEqual(
+          zero.map(([, attempt]) => attempt),
+          [1, 2, 3]
+        )
+        // A timer may fire up to a millisecond early by the clock of whole milliseconds.
+        const least = retry === undefined ? 19 : 29
+        for (let i = 1; i < 3; i++) assert.isAtLeast(zero[i]![2] - zero[i - 1]![2], least)
+        assert.deepInclude(yield* settled(options.group), { acknowledged: 2, redelivered: 2 })
+      }
+    }).pipe(silently)
+  )
+
+  it.effect(
+    "sdk - after its last attempt a message is a dead letter, which says why, and can be requeued",
+    () =>
+      Effect.gen(function* () {
+        const { options, prefix, star, topic } = yield* setUp()
+        yield* star.publish(topic, 7, { key: "k", id: "seven", headers: { mine: "yes" } })
+        const attempts: Array<number> = []
+        let isWell = false
+        const well = yield* Deferred.make<number>()
+        yield* Effect.forkChild(
+          star.consume(topic, { ...options, maxDeliveries: 2 }, ({ attempt }) => {
+            attempts.push(attempt)
+            return isWell ? Effect.asVoid(Deferred.succeed(well, attempt)) : Effect.fail("broken")
+          })
+        )
+        const letters = star.deadLetters.list({ group: prefix })
+        const [listed] = yield* Effect.repeat(letters, { until: (all) => all.length > 0 })
+        assert.deepStrictEqual(attempts, [1, 2])
+        const dead = `$dead.${prefix}.${topic.name}`
+        assert.deepStrictEqual(listed, { topic: dead, group: prefix, origin: topic.name, messages: 1 })
+        const [letter] = yield* star.deadLetters.show(dead)
+        assert.isDefined(letter)
+        assert.deepInclude(letter, { key: "k" })
+        assert.strictEqual(textOf(letter?.payload ?? new Uint8Array()), "7")
+        assert.deepInclude(letter?.headers, {
+          mine: "yes",
+          "polestar-group": prefix,
+          "polestar-topic": topic.name,
+          "polestar-offset": "0",
+          "polestar-attempts": "2",
+          "polestar-error": "broken",
+          "polestar-id": "seven"
+        })
+        isWell = true
+        assert.deepStrictEqual(yield* star.deadLetters.requeue(dead), { requeued: 1, missing: 0 })
+        assert.strictEqual(yield* Deferred.await(well), 1)
+        assert.deepStrictEqual(yield* star.deadLetters.list({ group: prefix }), [])
+        assert.deepInclude(yield* settled(prefix), { deadLettered: 1 })
+      }).pipe(silently)
+  )
+
+  it.effect("sdk - dead letters can be listened to, and dropped", () =>
+    Effect.gen(function* () {
+      const { options, prefix, star, topic } = yield* setUp()
+      const dead = `$dead.${prefix}.${topic.name}`
+      const letters = yield* star.open(Topic.raw(`$dead.${prefix}.>`))
+      yield* Effect.forkChild(
+        star.consume(topic, options, {
+          handle: ({ value }) => Effect.fail(`no ${value}`),
+          onFailure: () => Failure.deadLetter
+        })
+      )
+      yield* star.publishAll(topic, [1, 2])
+      const heard = yield* take(letters.messages, 2)
+      assert.deepStrictEqual(
+        heard.map(({ headers, topic: of }) => [of, headers["polestar-error"], headers["polestar-attempts"]]),
+        [
+          [dead, "no 1", "1"],
+          [dead, "no 2", "1"]
+        ]
+      )
+      const [first] = heard
+      assert.strictEqual(yield* star.deadLetters.drop(dead, [first?.position.offset ?? -1]), 1)
+      assert.lengthOf(yield* star.deadLetters.show(dead), 1)
+      assert.strictEqual(yield* star.deadLetters.drop(dead), 1)
+      assert.deepStrictEqual(yield* star.deadLetters.list({ group: prefix }), [])
+      const refused = yield* reasonOf(star.publish(Topic.raw<string>(dead), new Uint8Array(1)))
+      assert.strictEqual(refused._tag, "Rejected")
+    })
+  )
+
+  it.effect("sdk - what is parked waits for the group to be resumed", () =>
+    Effect.gen(function* () {
+      const { options, star, topic } = yield* setUp(2)
+      const handled = yield* Queue.unbounded<readonly [number, number]>()
+      let isWell = false
+      yield* Effect.forkChild(
+        star.consume(topic, options, {
+          handle: ({ attempt, value }) =>
+            value === 0 && !isWell
+              ? Effect.fail("not yet")
+              : Queue.offer(handled, [value, attempt]).pipe(Effect.asVoid),
+          onFailure: () => Failure.park
+        })
+      )
+      assert.deepStrictEqual(yield* Queue.take(handled), [1, 1])
+      const parked = star.groups.info(options.group)
+      yield* Effect.repeat(parked, { until: (info) => info.parked === 1 && info.inFlight === 0 })
+      isWell = true
+      yield* star.groups.resume(options.group)
+      assert.deepStrictEqual(yield* Queue.take(handled), [0, 2])
+      assert.deepInclude(yield* settled(options.group), { parked: 0, acknowledged: 2 })
+    })
+  )
+
+  it.effect("sdk - order by key: one after the other across members, whatever fails", () =>
+    Effect.gen(function* () {
+      const { options, star, topic } = yield* setUp()
+      const other = yield* anotherClient
+      const count = 60
+      yield* star.publishAll(topic, range(count), { key: (value) => `k${value % 4}` })
+      const running = new Set<string>()
+      const done = new Map<string, Array<number>>()
+      const finished = yield* Queue.unbounded<number>()
+      const member = (client: Polestar["Service"]) =>
+        client.consume(
+          topic,
+          { ...options, order: "key", concurrency: 8, maxDeliveries: 0 },
+          ({ attempt, key = "", value }) =>
+            Effect.gen(function* () {
+              assert.isFalse(running.has(key), `two messages of ${key} at once`)
+              running.add(key)
+              yield* Effect.sleep("1 millis")
+              running.delete(key)
+              if (value % 10 === 0 && attempt === 1) return yield* Effect.fail("once")
+              done.set(key, [...(done.get(key) ?? []), value])
+              yield* Queue.offer(finished, value)
+            })
+        )
+      yield* Effect.forkChild(member(star))
+      yield* Effect.forkChild(member(other))
+      assert.sameMembers(yield* Queue.takeN(finished, count), range(count))
+      for (const values of done.values()) {
+        assert.deepStrictEqual(
+          values,
+          [...values].sort((a, b) => a - b)
+        )
+      }
+    }).pipe(silently)
+  )
+
+  it.effect("sdk - interruption gives back at once, and that is no attempt", () =>
+    Effect.gen(function* () {
+      const { options, star, topic } = yield* setUp(10)
+      const begun = yield* Deferred.make<void>()
+      const slow = yield* Effect.forkChild(
+        star.consume(topic, { ...options, ackWait: "1 minute" }, ({ value }) =>
+          value === 0 ? Effect.void : Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
+        )
+      )
+      yield* Deferred.await(begun)
+      yield* Fiber.interrupt(slow)
+      const group = yield* star.join(topic, options)
+      const deliveries = yield* take(group.messages, 9)
+      assert.deepStrictEqual(
+        deliveries.map(({ attempt, value }) => [value, attempt]),
+        range(9).map((i) => [i + 1, 1])
+      )
+    })
+  )
+
+  it.effect("sdk - a message that is neither acknowledged nor refused comes again after the wait", () =>
+    Effect.gen(function* () {
+      const { options, star, topic } = yield* setUp(1)
+      const group = yield* star.join(topic, { ...options, ackWait: 50 })
+      const deliveries = yield* take(group.messages, 2)
+      assert.deepStrictEqual(
+        deliveries.map(({ attempt, value }) => [value, attempt]),
+        [
+          [0, 1],
+          [0, 2]
+        ]
+      )
+    })
+  )
+
+  it.effect(
+    "sdk - what waits for its turn in a client is not given to another, however long that takes",
+    () =>
+      Effect.gen(function* () {
+        const { options, star, topic } = yield* setUp(6)
+        const seen: Array<number> = []
+        const done = yield* Deferred.make<void>()
+        yield* Effect.forkChild(
+          star.consume(topic, { ...options, prefetch: 10, ackWait: 90 }, ({ attempt, value }) =>
+            Effect.gen(function* () {
+              seen.push(attempt)
+              yield* Effect.sleep("40 millis")
+              if (value === 5) yield* Deferred.succeed(done, undefined)
+            })
+          )
+        )
+        yield* Deferred.await(done)
+        assert.deepStrictEqual(seen, [1, 1, 1, 1, 1, 1])
+      })
+  )
+
+  it.effect(
+    "sdk - a new group starts now, at the first, at a position or a time; one that is there goes on",
+    () =>
+      Effect.gen(function* () {
+        const { prefix, star, topic } = yield* setUp(3)
+        const [, second] = yield* take(star.subscribe(topic, { from: { last: 3 } }), 2)
+        assert.isDefined(second)
+        if (second === undefined) return
+        const first = (group: string, start: Parameters<typeof star.join>[1]["start"]) =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              const { messages } = yield* star.join(topic, { group: `${prefix}-${group}`, start })
+              yield* star.publish(topic, 99)
+              const [delivery] = yield* take(messages, 1)
+              return delivery?.value
+            })
+          )
+        assert.strictEqual(yield* first("now", undefined), 99)
+        assert.strictEqual(yield* first("first", "first"), 0)
+        assert.strictEqual(yield* first("position", { position: second.position }), 1)
+        assert.strictEqual(yield* first("time", { time: second.timestamp }), 0)
+        assert.strictEqual(yield* first("position", "first"), 1)
+      })
+  )
+
+  it.effect("sdk - a group is made, described, paused, reset and removed", () =>
+    Effect.gen(function* () {
+      const { prefix, star, topic } = yield* setUp(3)
+      const made = yield* star.groups.create(prefix, `${prefix}.>`, { start: "first", ackWait: "7 seconds" })
+      assert.deepInclude(made, {
+        name: prefix,
+        pattern: `${prefix}.>`,
+        order: "any",
+        ackWait: 7000,
+        members: 0,
+        lag: 3
+      })
+      assert.isTrue((yield* star.groups.list).some(({ name }) => name === prefix))
+      const everything = Topic.pattern(`${prefix}.>`, Schema.Number)
+      yield* star.groups.pause(prefix)
+      const group = yield* star.join(everything, { group: prefix })
+      const taking = yield* Effect.forkChild(take(group.messages, 3))
+      yield* star.groups.info(prefix)
+      assert.isUndefined(taking.pollUnsafe())
+      yield* star.groups.resume(prefix)
+      const deliveries = yield* Fiber.join(taking)
+      yield* group.acknowledge(deliveries)
+      yield* star.groups.reset(prefix, { position: { offset: 1 } }, { topic: topic.name })
+      assert.deepInclude(yield* star.groups.info(prefix), { lag: 2 })
+      const again = yield* take(group.messages, 2)
+      assert.deepStrictEqual(
+        again.map(({ value }) => value),
+        [1, 2]
+      )
+      const ending = yield* Effect.forkChild(Effect.flip(Stream.runDrain(group.messages)))
+      yield* star.groups.remove(prefix)
+      const ended = yield* Fiber.join(ending)
+      assert.deepInclude(ended.reason, { _tag: "Disconnected", closeReason: "group-removed" })
+      assert.deepInclude(yield* reasonOf(star.groups.info(prefix)), {
+        _tag: "Rejected",
+        code: "unknown-group"
+      })
+    })
+  )
+
+  it.effect("sdk - a group's pattern and order cannot be changed by who joins", () =>
+    Effect.gen(function* () {
+      const { options, prefix, star, topic } = yield* setUp()
+      yield* star.join(topic, options)
+      for (const join of [
+        star.join(topic, { ...options, order: "key" }),
+        star.join(Topic.dynamic<string>(`${prefix}.>`), options)
+      ]) {
+        assert.deepInclude(yield* reasonOf(join), { _tag: "Rejected", code: "group-mismatch" })
+      }
+    })
+  )
+
+  it.effect("sdk - a message that is held comes at its time, and its receipt says so", () =>
+    Effect.gen(function* () {
+      const { options, star, topic } = yield* setUp()
+      const group = yield* star.join(topic, options)
+      const before = yield* Clock.currentTimeMillis
+      const receipts = [
+        yield* star.publish(topic, 3, { deliverAt: before + 150 }),
+        yield* star.publish(topic, 2, { delay: 60 }),
+        yield* star.publish(topic, 1, { deliverAt: new Date(before - 1000) })
+      ]
+      assert.deepStrictEqual(
+        receipts.map(({ held }) => held),
+        [true, true, false]
+      )
+      const deliveries = yield* take(group.messages, 3)
+      assert.deepStrictEqual(
+        deliveries.map(({ value }) => value),
+        [1, 2, 3]
+      )
+      assert.isAtLeast((yield* Clock.currentTimeMillis) - before, 149)
+    })
+  )
+
+  it.effect("sdk - a message of an id that was seen is not stored again, and its receipt says so", () =>
+    Effect.gen(function* () {
+      const { options, star, topic } = yield* setUp()
+      const group = yield* star.join(topic, options)
+      const first = yield* star.publish(topic, 1, { id: "a" })
+      const others = yield* star.publishAll(topic, [1, 2, 1], { id: (value) => (value === 1 ? "a" : "b") })
+      assert.deepStrictEqual(
+        [first, ...others].map(({ duplicate }) => duplicate),
+        [false, true, false, true]
+      )
+      const deliveries = yield* take(group.messages, 2)
+      assert.deepStrictEqual(
+        deliveries.map(({ id, value }) => [id, value]),
+        [
+          ["a", 1],
+          ["b", 2]
+        ]
+      )
+      yield* group.acknowledge(deliveries)
+      assert.deepInclude(yield* star.groups.info(options.group), { lag: 0 })
+    })
+  )
+}

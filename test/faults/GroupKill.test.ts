@@ -1,0 +1,140 @@
+/**
+ * A hub process under load from several publishers and two groups is killed again and again: 10 times, and with
+ * POLESTAR_LONG=1 100 times.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Console, Effect, Fiber } from "effect"
+import { temporaryFolder } from "../cli/DurableHub.ts"
+import { range } from "../contracts/sdk/Kit.ts"
+import { chance } from "../protocol/Chance.ts"
+import { eventually, freePort, joined, sdkClient, seeded } from "./Faults.ts"
+import { consumeMember, joinMember, type MemberOptions, rawMember } from "./GroupMembers.ts"
+import { GroupRecord } from "./GroupRecord.ts"
+import { Child, startHub } from "./HubProcess.ts"
+import { Ledger, replay } from "./Ledger.ts"
+
+const isLong = process.env.POLESTAR_LONG === "1"
+const rounds = isLong ? 100 : 10
+const topics = ["kill.one", "kill.two"]
+const publishers = 4
+/** What each round must have brought, so that a kill always meets work. */
+const progress = 100
+
+const settingsOf = (port: number, dataDir: string) => ({
+  port,
+  dataDir,
+  maxMessagesPerTopic: 1_000_000_000,
+  persistentTierBytes: 1e12,
+  dataMaxBytes: 1e12
+})
+
+describe("faults - a hub killed under load", () => {
+  it.live(
+    `kill - ${rounds} times: receipts hold, each message is there once, groups get all, and nothing after its confirmation`,
+    () =>
+      seeded(Date.now() % 100_000, (seed) =>
+        Effect.gen(function* () {
+          const random = chance(seed)
+          const port = yield* freePort
+          const dataDir = yield* temporaryFolder
+          const settings = settingsOf(port, dataDir)
+          let life = 0
+          let hub = yield* startHub(settings)
+
+          const ledger = new Ledger()
+          const shared = new GroupRecord("shared", () => life)
+          const keyed = new GroupRecord("keyed", () => life)
+          const member = (record: GroupRecord, failsOneIn: number): MemberOptions => {
+            const own = chance(random.below(1_000_000))
+            return { port, pattern: "kill.>", record, random: own, failsOneIn, life: () => life }
+          }
+          const publishing = yield* Effect.forkScoped(
+            Effect.forEach(
+              range(publishers),
+              (who) => {
+                const topic = topics[who % topics.length]!
+                return Effect.flatMap(sdkClient(port), (star) =>
+                  ledger.publish(star, { who, topic, random: chance(seed + who) })
+                )
+              },
+              { concurrency: "unbounded", discard: true }
+            )
+          )
+          const members = yield* Effect.forEach(
+            [
+              joinMember(member(shared, 50)),
+              joinMember(member(shared, 50)),
+              consumeMember(member(shared, 200)),
+              rawMember(member(keyed, 2000)),
+              rawMember(member(keyed, 2000))
+            ],
+            (running) => Effect.forkScoped(running)
+          )
+
+          const moved = Effect.fnUntraced(function* () {
+            const before = [ledger.told.length, shared.done, keyed.done, shared.confirmed, keyed.confirmed]
+            const now = () => [ledger.told.length, shared.done, keyed.done, shared.confirmed, keyed.confirmed]
+            yield* eventually(
+              `the work to go on in life ${life}`,
+              Effect.sync(() => now().every((count, index) => count > before[index]! + progress)),
+              () =>
+                `${before} ${now()} ${members.map((each) => each.pollUnsafe())} ${publishing.pollUnsafe()}`
+            )
+          })
+          for (let round = 0; round < rounds; round++) {
+            yield* moved()
+            yield* Effect.sleep(random.below(250))
+            yield* hub.child.kill("SIGKILL")
+            life++
+            if (round % 4 === 3) {
+              // Killed again while it opens its folder.
+              const opening = yield* Child.spawn(
+                "./HubMain.ts",
+                Object.entries(settings).map(([key, value]) => `${key}=${value}`)
+              )
+              yield* Effect.sleep(200 + random.below(500))
+              yield* opening.kill("SIGKILL")
+              life++
+            }
+            hub = yield* startHub(settings)
+            if (isLong && round % 10 === 9)
+              yield* Console.log(
+                `round ${round + 1}: ${ledger.told.length} receipts, ${shared.done} and ${keyed.done} done`
+              )
+          }
+          yield* moved()
+          ledger.isOver = true
+          yield* joined("all receipts", publishing)
+
+          const star = yield* sdkClient(port)
+          let total = 0
+          for (const topic of topics) {
+            const { epoch, found } = yield* replay(star, topic)
+            ledger.checkWhole(topic, epoch, found)
+            total += found.length
+          }
+          for (const record of [shared, keyed]) {
+            yield* eventually(
+              `everything to be acknowledged by ${record.name}`,
+              Effect.map(star.groups.info(record.name), (info) => info.lag === 0),
+              () => `${record.done} of ${total}`
+            )
+            const info = yield* star.groups.info(record.name)
+            assert.deepStrictEqual([info.inFlight, info.waiting, info.parked, info.lost], [0, 0, 0, 0])
+            assert.deepStrictEqual(record.faults, [])
+            assert.strictEqual(record.done, total)
+            assert.isAbove(record.redelivered, 0)
+          }
+          assert.deepStrictEqual(yield* star.deadLetters.list(), [])
+          for (const each of members) assert.isUndefined(each.pollUnsafe(), "a member ended")
+          yield* Effect.forEach(members, Fiber.interrupt)
+          const duplicates = ledger.told.filter(({ duplicate }) => duplicate).length
+          yield* Console.log(
+            `${rounds} kills: ${total} messages, ${duplicates} receipts of what was there already, ` +
+              `${shared.redelivered} and ${keyed.redelivered} deliveries again`
+          )
+        })
+      ),
+    isLong ? 900_000 : 60_000
+  )
+})
