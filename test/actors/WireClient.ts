@@ -21,6 +21,8 @@ export interface Received extends Message {
   readonly epoch: number
   readonly offset: number
   readonly timestamp: number
+  /** For a member of a group: the how manieth delivery this is; 0 for a live subscription. */
+  readonly attempt: number
   readonly text: string
 }
 
@@ -78,7 +80,7 @@ const readMessages = (bytes: Uint8Array, start: number, end: number): DeliverFra
   const topic = name && decodeText(name)
   if (frame === undefined || topic === undefined) return undefined
   const messages: Array<Received> = []
-  const { count, epoch, offset, session, skip, subscription, timestamp } = frame
+  const { attempt, count, epoch, offset, session, skip, subscription, timestamp } = frame
   const isWhole = forEachMessage(frame.bytes, frame.start, frame.end, skip, count, (message, index) => {
     messages.push({
       ...message,
@@ -87,7 +89,8 @@ const readMessages = (bytes: Uint8Array, start: number, end: number): DeliverFra
       topic,
       epoch,
       offset: offset + index,
-      timestamp
+      timestamp,
+      attempt
     })
   })
   return isWhole ? { _tag: "Deliver", session, subscription, messages } : undefined

@@ -7,7 +7,7 @@
  * that changes is saved, and an acknowledgement is confirmed once that is safe.
  */
 import { Effect } from "effect"
-import { type Batch, sliceBatch } from "../../protocol/Batch.ts"
+import type { Batch } from "../../protocol/Batch.ts"
 import type { Fate, OffsetRange } from "../../protocol/Position.ts"
 import type { Counters } from "../../services/Counters.ts"
 import type { StateStore } from "../../services/StateStore.ts"
@@ -16,7 +16,8 @@ import type { Registry } from "../Registry.ts"
 import type { Session } from "../Session.ts"
 import type { Follower, Topic } from "../Topic.ts"
 import { Burial } from "./Burial.ts"
-import { align, fillOne } from "./GroupReader.ts"
+import { Dispatcher } from "./Dispatcher.ts"
+import { align } from "./GroupReader.ts"
 import { encodeRecord, type GroupRecord, groupKey, laneKey } from "./GroupRecord.ts"
 import { Lane, type LaneRules } from "./Lane.ts"
 import type { Member } from "./Member.ts"
@@ -31,9 +32,6 @@ export interface GroupLane {
   /** Changes when the lane is reset, so that what was read before is not taken for what is wanted now. */
   generation: number
 }
-
-/** Bytes of messages at hand in a lane for members that have no room yet. */
-const readyBytesLimit = 1_048_576
 
 const rulesOf = ({ options }: GroupRecord): LaneRules => options
 
@@ -50,19 +48,16 @@ export class Group implements Follower {
   isAwake = false
   /** Messages that members have. */
   inFlight = 0
-  private readonly active = new Set<GroupLane>()
+  private readonly dispatcher: Dispatcher
   private readonly alarm: Alarm
   private readonly burial: Burial
-  private turn = 0
-  private isDispatching = false
-  private isToDispatch = false
-  private isFilling = false
 
   constructor(registry: Registry, store: StateStore["Service"], record: GroupRecord, hubId: string) {
     this.registry = registry
     this.record = record
     this.saver = new Saver(registry.system, store)
     this.alarm = new Alarm(registry.system, () => this.ring())
+    this.dispatcher = new Dispatcher(this)
     this.burial = new Burial(this, hubId)
   }
 
@@ -113,12 +108,12 @@ export class Group implements Follower {
     }
     const { lane } = place
     const isNext = !place.isBehind && lane.next === batch.offset && lane.epoch === batch.epoch
-    if (isNext && this.hasRoom(place) && this.members.length > 0) {
+    if (isNext && this.members.length > 0 && this.dispatcher.hasRoom(place)) {
       batch.keep()
       this.update(place, () => lane.push(batch))
     } else {
       place.isBehind = true
-      this.active.add(place)
+      this.dispatcher.consider(place)
     }
     this.dispatch()
   }
@@ -184,19 +179,7 @@ export class Group implements Follower {
 
   /** Gives members what they have room for. */
   dispatch(): void {
-    if (this.record.isPaused || this.closed) return
-    this.isToDispatch = true
-    // What is called from here may have brought something new.
-    if (this.isDispatching) return
-    this.isDispatching = true
-    try {
-      while (this.isToDispatch) {
-        this.isToDispatch = false
-        while (this.inFlight < this.record.options.maxInFlight && this.dispatchOne()) {}
-      }
-    } finally {
-      this.isDispatching = false
-    }
+    this.dispatcher.dispatch()
   }
 
   /** Begins anew at `offset` of the topic's log. */
@@ -241,7 +224,7 @@ export class Group implements Follower {
     for (const member of [...this.members]) member.session.removeMember(member, "group-removed")
     this.members.length = 0
     this.lanes.clear()
-    this.active.clear()
+    this.dispatcher.clear()
   }
 
   /** Changes a lane, and sees to what follows from it. */
@@ -251,7 +234,7 @@ export class Group implements Follower {
     const result = change(lane)
     this.inFlight += lane.inFlight - before
     this.alarm.set(lane.nextDue)
-    if (lane.ready > 0 || place.isBehind) this.active.add(place)
+    this.dispatcher.consider(place)
     return result
   }
 
@@ -274,16 +257,6 @@ export class Group implements Follower {
     this.registry.counters.group[what] += messages
   }
 
-  /** Whether the lane may take more from the log. */
-  hasRoom({ lane }: GroupLane): boolean {
-    const { maxInFlight } = this.record.options
-    return (
-      lane.ready < maxInFlight &&
-      lane.readyBytes < readyBytesLimit &&
-      lane.pending - lane.parked < maxInFlight * 2
-    )
-  }
-
   afterFailures(): void {
     for (const { lane } of this.lanes.values()) {
       if (lane.dying === 0) continue
@@ -301,92 +274,6 @@ export class Group implements Follower {
     this.afterFailures()
     this.dispatch()
   }
-
-  private nextFree(): Member | undefined {
-    const { members } = this
-    for (let tried = 0; tried < members.length; tried++) {
-      this.turn = (this.turn + 1) % members.length
-      const member = members[this.turn]!
-      if (member.isFree) return member
-    }
-    return undefined
-  }
-
-  private dispatchOne(): boolean {
-    const member = this.nextFree()
-    if (member === undefined) return false
-    let needsFill = false
-    for (const place of this.active) {
-      const entry = place.lane.peek()
-      if (entry?.batch !== undefined) {
-        this.give(place, member)
-        return true
-      }
-      if (this.isToFill(place)) needsFill = true
-      else if (entry === undefined && !place.isBehind) this.active.delete(place)
-    }
-    if (needsFill) this.fill()
-    return false
-  }
-
-  /** Gives the member as much of the first entry as is its share. */
-  private give(place: GroupLane, member: Member): void {
-    const { lane } = place
-    const entry = lane.peek()
-    const batch = entry?.batch
-    if (entry === undefined || batch === undefined) return
-    const now = this.registry.system.now()
-    if (batch.expires > 0 && batch.expires <= now) {
-      this.registry.counters.messagesExpired += entry.count
-      this.update(place, () => lane.acknowledge(entry.offset, entry.offset + entry.count))
-      this.save(place)
-      return
-    }
-    const { ackWait, maxInFlight } = this.record.options
-    const free = this.members.filter((each) => each.isFree).length
-    const share = Math.max(1, Math.ceil(lane.ready / free))
-    const count = Math.min(entry.count, member.room, share, maxInFlight - this.inFlight)
-    const failures = entry.failures
-    this.update(place, () => lane.give(entry, count, member, now + ackWait))
-    if (failures > 0) this.count("redelivered", count)
-    member.deliver(count === batch.count ? batch : sliceBatch(batch, 0, count), Math.min(failures + 1, 255))
-    // The other topics' turn.
-    if (this.active.size > 1 && this.active.delete(place)) this.active.add(place)
-  }
-
-  /** Whether reading the log would bring something that can be delivered. */
-  private isToFill(place: GroupLane): boolean {
-    const entry = place.lane.peek()
-    return entry === undefined || entry.batch !== undefined ? place.isBehind && this.hasRoom(place) : true
-  }
-
-  private nextToFill(): GroupLane | undefined {
-    for (const place of this.active) {
-      if (place.lane.peek()?.batch === undefined && this.isToFill(place)) return place
-    }
-    return undefined
-  }
-
-  private fill(): void {
-    if (this.isFilling) return
-    this.isFilling = true
-    const ended = Effect.sync(() => {
-      this.isFilling = false
-    })
-    this.registry.system.fork(Effect.ensuring(this.fillAll(), ended))
-  }
-
-  private readonly fillAll = Effect.fnUntraced({ self: this }, function* (this: Group) {
-    for (;;) {
-      const place = this.nextToFill()
-      if (place === undefined || this.closed || this.record.isPaused) return
-      if (!this.members.some((member) => member.isFree) || this.inFlight >= this.record.options.maxInFlight)
-        return
-      yield* fillOne(this, place)
-      this.registry.system.turn(() => this.dispatch())
-      yield* Effect.yieldNow
-    }
-  })
 
   /** Takes note of what the topic's log says now. */
   align(place: GroupLane, topic: Topic): void {

@@ -83,7 +83,6 @@ export class Environment {
       noSubdir: false,
       // A commit is then over when it is flushed, and not before.
       overlappingSync: false,
-      noMemInit: false,
       // Sets are made here; there is no need to gather more.
       eventTurnBatching: false,
       maxDbs: 8

@@ -7,10 +7,10 @@ import type { Batch } from "../../protocol/Batch.ts"
 import { encodeText } from "../../protocol/Bytes.ts"
 import { type LogOwner, type Lost, MessageLogError, type TopicLog } from "../MessageLog.ts"
 import { entryAtOrBefore, offsetAtTime } from "./Entries.ts"
-import { countOf, entryKey, offsetOf, timestampOf } from "./EntryKey.ts"
-import { Heads } from "./Heads.ts"
+import { entryKey, timestampOf } from "./EntryKey.ts"
 import { HeldOnDisk } from "./HeldMessages.ts"
 import { encodeTopic } from "./Records.ts"
+import { Retention } from "./Retention.ts"
 import type { Shared, TopicLimits } from "./Shared.ts"
 import { Append, Trim } from "./TopicChanges.ts"
 import { bytesOf, messagesOf, type Numbers, recordOf } from "./TopicPlace.ts"
@@ -42,12 +42,9 @@ export class LmdbTopicLog implements TopicLog, Participant {
   isRemoving = false
   private isRemovedInDraft = false
   private isRewritten = false
-  private readonly heads: Heads
-  /** Nothing older than this may be kept; part of the next set that is formed. */
-  private oldest = 0
+  private readonly retention: Retention
   private needsRecord = false
   private isDamageTold = false
-  private isStuck = false
   private readonly limits: TopicLimits
   readonly shared: Shared
 
@@ -60,8 +57,8 @@ export class LmdbTopicLog implements TopicLog, Participant {
     this.isReceiptEarly = shared.options.isReceiptEarly(owner.name)
     this.isCompacted = shared.options.isCompacted(owner.name)
     this.limits = shared.limitsOf(owner.name)
-    this.heads = new Heads(shared.environment.messages)
-    if (!this.isWithin(numbers)) this.add(new Trim(this))
+    this.retention = new Retention(shared.environment.messages, this.limits)
+    if (!this.retention.isWithin(numbers)) this.add(new Trim(this))
     const excess = this.messages - this.limits.messages
     if (excess > 0 && !this.isSparse) this.cut(numbers.firstOffset + excess)
   }
@@ -171,7 +168,7 @@ export class LmdbTopicLog implements TopicLog, Participant {
     const held = batch.held
     if (held instanceof HeldOnDisk && held.isOf(this.shared.held)) this.shared.held.leave(set, held)
     set.put(this.shared.environment.messages, key, value)
-    this.heads.placed(key)
+    this.retention.heads.placed(key)
     numbers.nextOffset += batch.count
     numbers.appended += size
     numbers.lastTimestamp = batch.timestamp
@@ -184,17 +181,17 @@ export class LmdbTopicLog implements TopicLog, Participant {
     const numbers = this.draft
     if (numbers === undefined || this.isRemovedInDraft) return
     // What is written anew in this set cannot be found yet.
-    if (!this.isRewritten) this.tryTrim(set, numbers)
-    if (!this.needsRecord || this.draft === undefined) return
-    set.put(this.shared.environment.topics, this.name, encodeTopic(recordOf(this.draft, this.epoch)))
+    if (!this.isRewritten && this.retention.trim(set, numbers, this.isSparse)) this.needsRecord = true
+    if (!this.needsRecord) return
+    set.put(this.shared.environment.topics, this.name, encodeTopic(recordOf(numbers, this.epoch)))
   }
 
   committed(): void {
     if (this.draft !== undefined) this.numbers = this.draft
     this.draft = undefined
     this.needsRecord = false
-    if (this.isRewritten) this.heads.rolledBack()
-    else this.heads.committed()
+    if (this.isRewritten) this.retention.heads.rolledBack()
+    else this.retention.heads.committed()
     this.isRewritten = false
   }
 
@@ -203,7 +200,7 @@ export class LmdbTopicLog implements TopicLog, Participant {
     this.needsRecord = false
     this.isRemovedInDraft = false
     this.isRewritten = false
-    this.heads.rolledBack()
+    this.retention.heads.rolledBack()
   }
 
   /** The set that is formed removes the topic: answers what it is to be without. */
@@ -234,67 +231,10 @@ export class LmdbTopicLog implements TopicLog, Participant {
 
   expire(now: number): void {
     if (!this.isOpen || this.numbers.id === 0) return
-    this.oldest = this.isCompacted ? 0 : now - this.limits.age
+    this.retention.oldest = this.isCompacted ? 0 : now - this.limits.age
     // While a set is under way the heads are its.
-    if (this.draft === undefined && this.isOldNow()) this.add(new Trim(this))
+    if (this.draft === undefined && this.retention.isOverdue(this.numbers)) this.add(new Trim(this))
     if (this.isCompacted) this.shared.compaction.consider(this, now)
-  }
-
-  private isWithin(numbers: Numbers): boolean {
-    return messagesOf(numbers) <= this.limits.messages && bytesOf(numbers) <= this.limits.bytes
-  }
-
-  private isOldNow(): boolean {
-    try {
-      return !this.isStuck && this.isOld(this.numbers)
-    } catch {
-      this.isStuck = true
-      return false
-    }
-  }
-
-  private isOld(numbers: Numbers): boolean {
-    if (numbers.firstOffset === numbers.nextOffset || this.oldest <= 0) return false
-    const head = this.heads.first(numbers)
-    return head !== undefined && timestampOf(head) < this.oldest
-  }
-
-  /** A topic whose entries cannot be walked through is not trimmed any more; all else goes on. */
-  private tryTrim(set: WriteSet, numbers: Numbers): void {
-    if (this.isStuck) return
-    const length = set.keys.length
-    const { bytes } = set.folder
-    const before = { ...numbers }
-    try {
-      if (!this.isWithin(numbers) || this.isOld(numbers)) this.trim(set, numbers)
-    } catch {
-      this.isStuck = true
-      this.draft = before
-      this.heads.rolledBack()
-      set.truncate(length)
-      set.folder.bytes = bytes
-    }
-  }
-
-  private trim(set: WriteSet, numbers: Numbers): void {
-    const { limits, heads } = this
-    for (let head = heads.first(numbers); head !== undefined; head = heads.first(numbers)) {
-      const isOld = timestampOf(head) < this.oldest
-      const end = offsetOf(head) + countOf(head)
-      if (this.isWithin(numbers) && !isOld && end > numbers.firstOffset) return
-      const visible = end - Math.max(numbers.firstOffset, offsetOf(head))
-      const excess = messagesOf(numbers) - limits.messages
-      numbers.lostUntil = Math.max(numbers.lostUntil, timestampOf(head))
-      if (!isOld && excess > 0 && excess < visible && bytesOf(numbers) <= limits.bytes) {
-        // The rest of the batch stays. Where it is cut follows from the limit, unless messages were compacted away.
-        if (this.isSparse) this.needsRecord = true
-        numbers.firstOffset = end - visible + excess
-        return
-      }
-      this.needsRecord = true
-      set.folder.bytes -= heads.drop(set, numbers, visible)
-    }
-    numbers.firstOffset = numbers.nextOffset
   }
 
   read(offset: number, maxBytes: number): Effect.Effect<ReadonlyArray<Batch | Lost>, MessageLogError> {
