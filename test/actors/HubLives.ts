@@ -18,17 +18,16 @@ interface Life {
 }
 
 export class HubLives {
-  readonly log = Object.assign(new Faults(), { isLate: true, outlivesHub: true, durability: "stored" })
+  readonly log: Faults
   readonly store = Object.assign(new StoreFaults(), { isLate: true })
   private readonly settings: SettingsInput
   private readonly messageLog: MessageLog["Service"]
-  private readonly makeLog: () => MessageLog["Service"]
   private life: Life | undefined
 
-  constructor(settings: SettingsInput, makeLog: (faults: Faults) => MessageLog["Service"]) {
+  constructor(settings: SettingsInput, log: Faults, messageLog: MessageLog["Service"]) {
     this.settings = { ...impatient, ...settings }
-    this.makeLog = () => makeLog(this.log)
-    this.messageLog = this.makeLog()
+    this.log = log
+    this.messageLog = messageLog
   }
 
   /** Starts the next hub. */
@@ -78,12 +77,13 @@ export class HubLives {
 }
 
 /** The first hub runs already. */
-export const hubLives = (settings: SettingsInput = {}): Effect.Effect<HubLives, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const context = yield* Effect.context<never>()
-    const makeLog = (faults: Faults) => Effect.runSyncWith(context)(makeFailingLog(faults))
-    const lives = new HubLives(settings, makeLog)
-    yield* Effect.addFinalizer(() => lives.crash)
-    yield* lives.start
-    return lives
-  })
+export const hubLives = Effect.fnUntraced(function* (settings: SettingsInput = {}) {
+  const faults = new Faults()
+  faults.isLate = true
+  faults.outlivesHub = true
+  faults.durability = "stored"
+  const lives = new HubLives(settings, faults, yield* makeFailingLog(faults))
+  yield* Effect.addFinalizer(() => lives.crash)
+  yield* lives.start
+  return lives
+})

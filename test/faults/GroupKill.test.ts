@@ -121,7 +121,7 @@ describe("faults - a hub killed under load", () => {
             )
             const info = yield* star.groups.info(record.name)
             assert.deepStrictEqual([info.inFlight, info.waiting, info.parked, info.lost], [0, 0, 0, 0])
-            assert.deepStrictEqual(record.faults, [])
+            assert.strictEqual(record.faults.slice(0, 12).join("\n"), "")
             assert.strictEqual(record.done, total)
             assert.isAbove(record.redelivered, 0)
           }
