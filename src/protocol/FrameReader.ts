@@ -6,7 +6,7 @@
  * that does not is gathered in a buffer that grows with the bytes that really came, so a frame that is only
  * announced costs nothing. After `error` is set nothing more is read.
  */
-import { readU32 } from "./Bytes.ts"
+import { allocateBytes, copyBytes, readU32 } from "./Bytes.ts"
 
 export type FrameReaderError = "frame-too-large" | "frame-too-short"
 
@@ -14,6 +14,8 @@ const lengthBytes = 4
 /** The operation and the flags. */
 const shortestFrame = 2
 const firstHold = 4096
+/** A frame of which this part has come has a buffer for all of it. */
+const wholeFrom = 1 / 8
 
 const nothing = new Uint8Array(0)
 
@@ -56,10 +58,12 @@ export class FrameReader {
     const chunk = this.chunk
     const at = this.position
     const available = chunk.length - at
+    let whole = 0
     if (available >= lengthBytes) {
       const length = readU32(chunk, at)
       if (!this.isAllowed(length)) return false
-      const end = at + lengthBytes + length
+      whole = lengthBytes + length
+      const end = at + whole
       if (end <= chunk.length) {
         this.buffer = chunk
         this.start = at
@@ -68,7 +72,7 @@ export class FrameReader {
         return true
       }
     }
-    if (available > 0) this.hold(available)
+    if (available > 0) this.hold(available, whole)
     this.chunk = nothing
     this.position = 0
     return false
@@ -100,17 +104,17 @@ export class FrameReader {
     return true
   }
 
+  /** Takes `length` bytes of the chunk, of a frame of `whole` bytes in all, or 0 if that is not known yet. */
   private hold(length: number, whole = 0): void {
     const needed = this.heldLength + length
     if (needed > this.held.length) {
-      const doubled = Math.max(needed, this.held.length * 2)
-      const grown = new Uint8Array(
-        whole > 0 && whole < doubled ? whole : Math.max(doubled, Math.min(whole, firstHold))
-      )
-      grown.set(this.held.subarray(0, this.heldLength))
+      const doubled = Math.max(needed, this.held.length * 2, firstHold)
+      const isMostThere = whole > 0 && needed >= whole * wholeFrom
+      const grown = allocateBytes(isMostThere || (whole > 0 && whole < doubled) ? whole : doubled)
+      copyBytes(this.held, 0, this.heldLength, grown, 0)
       this.held = grown
     }
-    this.held.set(this.chunk.subarray(this.position, this.position + length), this.heldLength)
+    copyBytes(this.chunk, this.position, this.position + length, this.held, this.heldLength)
     this.heldLength = needed
     this.position += length
   }

@@ -63,11 +63,11 @@ describe("group reconnect", () => {
       const one = Effect.scoped(
         Effect.gen(function* () {
           const group = yield* star.join(Numbers, options)
-          yield* Stream.runForEach(Stream.take(group.messages, 200), (delivery) => {
-            if (confirmed.has(delivery.value)) again.push(delivery.value)
-            return Effect.forkScoped(
-              Effect.tap(group.acknowledge(delivery), () => Effect.sync(() => confirmed.add(delivery.value)))
-            )
+          yield* Stream.runForEachArray(Stream.take(group.messages, 200), (deliveries) => {
+            for (const { value } of deliveries) if (confirmed.has(value)) again.push(value)
+            return Effect.map(group.acknowledge(deliveries), () => {
+              for (const { value } of deliveries) confirmed.add(value)
+            })
           })
         })
       )

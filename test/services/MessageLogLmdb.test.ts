@@ -1,5 +1,4 @@
 import * as MessageLogLmdb from "../../src/services/MessageLogLmdb.ts"
-import * as StateStoreMemory from "../../src/services/StateStoreMemory.ts"
 import {
   durableLogContract,
   messageLogCompactionContract,
@@ -18,4 +17,3 @@ messageLogCompactionContract("lmdb", temporary({ topic: wide }))
 durableLogContract("lmdb", (path) => MessageLogLmdb.layer(optionsOf(path, { topic: wide })))
 
 stateStoreContract("lmdb", temporary())
-stateStoreContract("memory", StateStoreMemory.layer)

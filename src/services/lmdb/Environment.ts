@@ -72,7 +72,8 @@ export class Environment {
   /** The number with which the commit that is under way failed; 0 if it did not. */
   private status = 0
   private ended: ((failure: Failure | undefined) => void) | undefined
-  private isBroken = false
+  /** Nothing can be read or written until the folder is opened again. */
+  isBroken = false
 
   /** Throws what LMDB throws. */
   constructor(path: string) {

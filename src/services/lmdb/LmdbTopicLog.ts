@@ -5,7 +5,7 @@
 import { Effect } from "effect"
 import type { Batch } from "../../protocol/Batch.ts"
 import { encodeText } from "../../protocol/Bytes.ts"
-import { type LogOwner, type Lost, MessageLogError, type TopicLog } from "../MessageLog.ts"
+import { type LogOwner, Lost, MessageLogError, type TopicLog } from "../MessageLog.ts"
 import { entryAtOrBefore, offsetAtTime } from "./Entries.ts"
 import { entryKey, timestampOf } from "./EntryKey.ts"
 import { HeldOnDisk } from "./HeldMessages.ts"
@@ -143,6 +143,10 @@ export class LmdbTopicLog implements TopicLog, Participant {
     return new MessageLogError(cause === undefined ? { reason, topic } : { reason, topic, cause })
   }
 
+  private unreadable(cause: unknown): MessageLogError {
+    return this.error(this.shared.environment.isBroken ? "io" : "damaged", cause)
+  }
+
   /** The numbers to move, of the set that is being formed. */
   join(set: WriteSet): Numbers {
     this.draft ??= { ...this.numbers }
@@ -245,14 +249,13 @@ export class LmdbTopicLog implements TopicLog, Participant {
       try {
         isDamaged = readEntries(this.shared.environment.messages, this, offset, maxBytes, found)
       } catch (cause) {
-        return Effect.fail(this.error("damaged", cause))
+        return Effect.fail(this.unreadable(cause))
       }
       if (!isDamaged || this.isDamageTold) return Effect.succeed(found)
       this.isDamageTold = true
-      return Effect.as(
-        Effect.logWarning(`messages of ${this.owner.name} are damaged and cannot be read`),
-        found
-      )
+      const lost = found.reduce((sum, each) => sum + (each instanceof Lost ? each.count : 0), 0)
+      const line = `${lost} messages of ${this.owner.name} are damaged and cannot be read; of more there is no line`
+      return Effect.as(Effect.logWarning(line), found)
     })
   }
 
@@ -265,7 +268,7 @@ export class LmdbTopicLog implements TopicLog, Participant {
           offsetAtTime(this.shared.environment.messages, id, firstOffset, nextOffset, time)
         )
       } catch (cause) {
-        return Effect.fail(this.error("damaged", cause))
+        return Effect.fail(this.unreadable(cause))
       }
     })
   }

@@ -37,7 +37,8 @@ export const attempts = (messages: ReadonlyArray<Received>): ReadonlyArray<strin
 const rangesOf = (messages: ReadonlyArray<Received>): ReadonlyArray<OffsetRange> =>
   messages.map(({ offset }) => ({ from: offset, to: offset + 1 }))
 
-const decodeJson = Schema.decodeUnknownSync(Schema.UnknownFromJsonString)
+const decodeJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Unknown))
+const decodeObject = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.Unknown))
 
 /** The hub's answer to a request of the wrong kind. */
 export class Failed extends Schema.TaggedError<Failed>()("Failed", { code: Schema.String }) {}
@@ -161,6 +162,11 @@ export class GroupClient {
       if (answer._tag === "Failure") return yield* new Failed({ code: answer.code })
       return decodeJson(decodeText(answer.body))
     })
+  }
+
+  /** What the hub says of a group. */
+  info(name: string) {
+    return Effect.map(this.ask("group", { name }), decodeObject)
   }
 
   /** The code with which it is refused. */
