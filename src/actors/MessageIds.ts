@@ -1,6 +1,7 @@
 /**
  * The ids of a topic's latest messages, so that one whose id was seen within a window of time is not stored twice.
- * Bounded by the window and by a number of ids; the one that was seen first is forgotten first.
+ * Bounded by the window and by a number of ids. They are in two maps, the later and the earlier half, and are forgotten a
+ * half at a time: a map from which the first is taken again and again becomes slow.
  */
 import type { Batch } from "../protocol/Batch.ts"
 import { readU32 } from "../protocol/Bytes.ts"
@@ -13,8 +14,8 @@ interface Seen {
   readonly at: number
 }
 
-/** Ids that a topic remembers: about 10 MB. */
-const maxIds = 100_000
+/** Ids that a topic remembers at most: about 20 MB. At least half as many of the latest are remembered. */
+const maxIds = 200_000
 
 /** The frames of a batch that share one answer. */
 export interface Part {
@@ -24,7 +25,11 @@ export interface Part {
 }
 
 export class MessageIds {
-  private readonly seen = new Map<string, Seen>()
+  private later = new Map<string, Seen>()
+  private earlier = new Map<string, Seen>()
+  /** When an id was last put into either. */
+  private laterAt = 0
+  private earlierAt = 0
   private readonly window: number
 
   constructor(window: number) {
@@ -32,12 +37,12 @@ export class MessageIds {
   }
 
   get isEmpty(): boolean {
-    return this.seen.size === 0
+    return this.later.size + this.earlier.size === 0
   }
 
   /** The offset of the message of this id; -1 if it has none yet; `undefined` if the id is not known. */
   find(id: string, now: number): number | undefined {
-    const seen = this.seen.get(id)
+    const seen = this.later.get(id) ?? this.earlier.get(id)
     return seen === undefined || seen.at < now - this.window ? undefined : seen.offset
   }
 
@@ -78,24 +83,23 @@ export class MessageIds {
   /** The batch left no trace. */
   remove(batch: Batch): void {
     forEachId(batch, (id) => {
-      if (this.seen.get(id)?.offset === -1) this.seen.delete(id)
+      for (const half of [this.later, this.earlier]) if (half.get(id)?.offset === -1) half.delete(id)
     })
   }
 
   expire(now: number): void {
-    for (const [id, { at }] of this.seen) {
-      if (at >= now - this.window) return
-      this.seen.delete(id)
-    }
+    if (this.laterAt < now - this.window) this.later.clear()
+    if (this.earlierAt < now - this.window) this.earlier.clear()
   }
 
   private put(id: string, seen: Seen): void {
-    this.seen.delete(id)
-    if (this.seen.size >= maxIds) {
-      const first = this.seen.keys().next()
-      if (first.done !== true) this.seen.delete(first.value)
+    if (this.later.size >= maxIds / 2) {
+      this.earlier = this.later
+      this.earlierAt = this.laterAt
+      this.later = new Map()
     }
-    this.seen.set(id, seen)
+    this.later.set(id, seen)
+    this.laterAt = seen.at
   }
 }
 

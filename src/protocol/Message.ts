@@ -12,7 +12,7 @@ export interface Message {
   readonly payload: Uint8Array
   /** What the payload is; `application/octet-stream` when absent. */
   readonly contentType?: string | undefined
-  /** Names the message. This hub does not look for messages of the same id yet. */
+  /** Names the message: a topic does not store two of one id within the hub's window of deduplication. */
   readonly id?: string | undefined
   /** Messages with equal keys belong together (order within a group, compaction). */
   readonly key?: string | undefined

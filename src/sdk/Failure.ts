@@ -54,13 +54,22 @@ const delayMillis = (delay: Duration.Input | undefined): number | undefined => {
   return Number.isNaN(millis) ? undefined : Math.min(Math.max(0, millis), longestDelay)
 }
 
-/** The text of an error, for whoever looks at a dead letter. */
+/** The text of an error, for whoever looks at a dead letter: its message, or if it has none its fields. */
 export const errorText = (error: unknown): string => {
   if (typeof error === "string") return error
-  if (error instanceof Error) return error.message === "" ? error.name : `${error.name}: ${error.message}`
+  if (!(error instanceof Error)) return jsonOf(error) ?? String(error)
+  if (error.message !== "") return `${error.name}: ${error.message}`
+  const { _tag, cause, message, name, stack, ...fields }: Partial<Error> & { readonly _tag?: unknown } = {
+    ...error
+  }
+  const json = jsonOf(fields)
+  return json === undefined || json === "{}" ? error.name : `${error.name}: ${json}`
+}
+
+const jsonOf = (value: unknown): string | undefined => {
   try {
-    return JSON.stringify(error) ?? String(error)
+    return JSON.stringify(value)
   } catch {
-    return String(error)
+    return undefined
   }
 }

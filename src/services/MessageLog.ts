@@ -18,7 +18,22 @@ export class MessageLogError extends Schema.TaggedError<MessageLogError>()("Mess
   reason: Schema.Literals(["full", "closed", "damaged", "locked", "io"]),
   topic: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
-}) {}
+}) {
+  override get message(): string {
+    const log = this.topic === "" ? "the log" : `the log of ${this.topic}`
+    const { cause } = this
+    const why = cause === undefined ? "" : `: ${cause instanceof Error ? cause.message : String(cause)}`
+    return `${log} ${reasons[this.reason]}${why}`
+  }
+}
+
+const reasons = {
+  full: "has no room",
+  closed: "is closed",
+  damaged: "is damaged",
+  locked: "is in use",
+  io: "cannot be used"
+} as const
 
 /** A topic, as its log sees it: told of batches that were not kept at once. */
 export interface LogOwner extends BatchOwner {

@@ -7,7 +7,15 @@ import { Context, type Effect, Schema } from "effect"
 export class StateStoreError extends Schema.TaggedError<StateStoreError>()("StateStoreError", {
   reason: Schema.Literals(["full", "closed", "io"]),
   cause: Schema.optionalKey(Schema.Defect())
-}) {}
+}) {
+  override get message(): string {
+    const { cause } = this
+    const why = cause === undefined ? "" : `: ${cause instanceof Error ? cause.message : String(cause)}`
+    return `the state of groups ${reasons[this.reason]}${why}`
+  }
+}
+
+const reasons = { full: "has no room", closed: "is closed", io: "cannot be used" } as const
 
 /** A value to keep, or `undefined` to forget the key. Keys are text of up to 600 bytes. */
 export type StateChange = readonly [key: string, value: Uint8Array | undefined]

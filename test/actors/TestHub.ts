@@ -4,9 +4,9 @@ import { TestClock } from "effect/testing"
 import { Hub } from "../../src/actors/Hub.ts"
 import type { MessageLog } from "../../src/services/MessageLog.ts"
 import * as MessageLogMemory from "../../src/services/MessageLogMemory.ts"
+import { Settings, type SettingsInput } from "../../src/services/Settings.ts"
 import type { StateStore } from "../../src/services/StateStore.ts"
 import * as StateStoreMemory from "../../src/services/StateStoreMemory.ts"
-import { Settings, type SettingsInput } from "../../src/services/Settings.ts"
 
 /** The log in memory as the settings bound it. */
 export const memoryLog: Layer.Layer<MessageLog, never, Settings> = Layer.unwrap(

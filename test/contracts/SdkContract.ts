@@ -11,8 +11,10 @@ import type { Layer } from "effect"
 import type { Polestar } from "../../src/sdk/Polestar.ts"
 import { channelTests } from "./sdk/ChannelTests.ts"
 import { consumerTests } from "./sdk/ConsumerTests.ts"
+import { groupFailureTests } from "./sdk/GroupFailureTests.ts"
+import { groupTests } from "./sdk/GroupTests.ts"
 import { overflowTests } from "./sdk/OverflowTests.ts"
-import { promiseTests } from "./sdk/PromiseTests.ts"
+import { promiseGroupTests, promiseTests } from "./sdk/PromiseTests.ts"
 import { publishTests } from "./sdk/PublishTests.ts"
 import { subscribeTests } from "./sdk/SubscribeTests.ts"
 
@@ -24,6 +26,9 @@ export const sdkContract = (name: string, layer: Layer.Layer<Polestar, unknown>)
     overflowTests(it)
     consumerTests(it)
     channelTests(it)
+    groupTests(it)
+    groupFailureTests(it)
     promiseTests(it, layer)
+    promiseGroupTests(it, layer)
   })
 }

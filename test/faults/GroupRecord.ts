@@ -18,9 +18,9 @@ export class GroupRecord {
   readonly name: string
   /** What must not be. */
   readonly faults: Array<string> = []
-  /** Messages that were delivered, and how often they came again. */
+  /** Messages that came, and how often they did in all. */
   delivered = 0
-  redelivered = 0
+  deliveries = 0
   done = 0
   confirmed = 0
   /** Counts the lives of the hub. */
@@ -36,6 +36,7 @@ export class GroupRecord {
 
   came(topic: string, offset: number, key?: string): void {
     const seen = this.seenOf(topic, offset)
+    this.deliveries++
     if (seen.confirmedAt > 0) {
       const since = performance.now() - seen.confirmedAt
       const lives = this.lifeOf() - seen.confirmedIn
@@ -45,6 +46,10 @@ export class GroupRecord {
         )
     }
     if (key !== undefined) this.checkKey(topic, offset, key)
+  }
+
+  get redelivered(): number {
+    return this.deliveries - this.delivered
   }
 
   /** The members are about to acknowledge it. */
@@ -80,10 +85,7 @@ export class GroupRecord {
       this.topics.set(topic, all)
     }
     const seen = all[offset]
-    if (seen !== undefined) {
-      this.redelivered++
-      return seen
-    }
+    if (seen !== undefined) return seen
     const made = { isDone: false, confirmedIn: 0, confirmedAt: 0 }
     all[offset] = made
     this.delivered++

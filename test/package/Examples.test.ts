@@ -26,6 +26,17 @@ describe("examples", () => {
     assert.strictEqual(lines.at(-1), "the last of each city: london, oslo, paris")
   })
 
+  it("examples - orders: shared work, tried again, or a dead letter", { timeout: 60_000 }, async () => {
+    const [first, ...rest] = await printed("orders")
+    assert.strictEqual(first, "order 1 again: known")
+    assert.sameMembers(rest.slice(0, 3), [
+      "order 1: 20 charged",
+      "order 2: 35.5 charged, at attempt 2",
+      "order 4: 12 charged"
+    ])
+    assert.deepStrictEqual(rest.slice(3), ['not charged: order-3, CardRefused: {"id":3}'])
+  })
+
   it("examples - embedded: one hub for this process and for others", { timeout: 60_000 }, async () => {
     const lines = await printed("embedded")
     assert.include(lines, "order 3 from south: 7.25")

@@ -1,47 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Latch, References, Schedule, Schema, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, References, Schedule } from "effect"
+import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import { TestClock } from "effect/testing"
-import { notGiven } from "../../src/protocol/Op.ts"
 import * as Failure from "../../src/sdk/Failure.ts"
-import { Polestar } from "../../src/sdk/Polestar.ts"
-import * as Topic from "../../src/sdk/Topic.ts"
-import { reasonOf, resultOf, start, valueOf } from "./ClientFixture.ts"
-import { FakeHub, settle } from "./FakeHub.ts"
-
-const Numbers = Topic.make("numbers", Schema.Number)
-const inGroup = { group: "g", prefetch: 10 } as const
-
-const connected = Effect.gen(function* () {
-  const hub = new FakeHub()
-  const star = yield* Polestar.make({ dial: hub.dial })
-  /** Delivers numbers from an offset on. */
-  const give = (offset: number, values: ReadonlyArray<unknown>, attempt = 1) => {
-    const { session, subscription } = hub.last.of("Join").at(-1) ?? { session: 0, subscription: 0 }
-    hub.last.deliver({
-      session,
-      subscription,
-      topic: "numbers",
-      offset,
-      attempt,
-      payloads: values.map(String)
-    })
-    return settle
-  }
-  return { hub, star, give }
-})
-
-const acks = (hub: FakeHub) => hub.last.of("Ack").flatMap(({ ranges }) => ranges.map((r) => [r.from, r.to]))
-
-/** Fate, delay, error and first offset of each refusal. */
-const refusals = (hub: FakeHub) =>
-  hub.last
-    .of("Refuse")
-    .map(({ delay, error, fate, ranges }) => [
-      fate,
-      delay === notGiven.u32 ? "backoff" : delay,
-      error,
-      ranges[0]?.from
-    ])
+import { reasonOf, resultOf, start } from "./ClientFixture.ts"
+import { settle } from "./FakeHub.ts"
+import { acks, connected, inGroup, Numbers, refusals } from "./GroupFixture.ts"
 
 const reconnect = Effect.gen(function* () {
   yield* settle
@@ -246,6 +210,36 @@ describe("group consumer", () => {
     })
   )
 
+  it.effect("group consumer - what waits for an open circuit is held on to, and handled when it closes", () =>
+    Effect.gen(function* () {
+      const { give, hub, star } = yield* connected
+      hub.ackWait = 9000
+      const seen: Array<number> = []
+      const circuitBreaker = {
+        tripPolicy: CircuitBreaker.consecutive(1),
+        openDuration: "10 seconds"
+      } as const
+      yield* start(
+        star.consume(Numbers, { ...inGroup, circuitBreaker }, ({ value }) => {
+          seen.push(value)
+          return value === 0 ? Effect.fail("down") : Effect.void
+        })
+      )
+      yield* give(0, [0, 1])
+      yield* TestClock.adjust("3 seconds")
+      yield* settle
+      assert.deepStrictEqual(refusals(hub), [
+        ["again", "backoff", "down", 0],
+        ["hold", "backoff", "", 1]
+      ])
+      assert.deepStrictEqual(seen, [0])
+      yield* TestClock.adjust("7 seconds")
+      yield* settle
+      assert.deepStrictEqual(seen, [0, 1])
+      assert.deepStrictEqual(acks(hub), [[1, 2]])
+    }).pipe(silently)
+  )
+
   it.effect("group consumer - a message that comes again while it is handled has one handler", () =>
     Effect.gen(function* () {
       const { give, hub, star } = yield* connected
@@ -368,87 +362,6 @@ describe("group consumer", () => {
         star.consume(Numbers, { group: "g", maxDeliveries: Number.POSITIVE_INFINITY }, () => Effect.void)
       )
       assert.deepInclude(hub.last.of("Join")[0], { maxDeliveries: 0 })
-    })
-  )
-})
-
-describe("group subscription", () => {
-  it.effect(
-    "group subscription - acknowledges one, several, up to one; refuses; each answered by the hub",
-    () =>
-      Effect.gen(function* () {
-        const { give, hub, star } = yield* connected
-        const group = yield* star.join(Numbers, inGroup)
-        const taking = yield* start(Stream.runCollect(Stream.take(group.messages, 5)))
-        yield* give(0, [0, 1, 2, 3, 4])
-        const [zero, one, two, three, four] = valueOf(taking)
-        assert.deepInclude(zero, {
-          topic: "numbers",
-          value: 0,
-          attempt: 1,
-          position: { epoch: 1, offset: 0 }
-        })
-        assert.isDefined(four)
-        if (!zero || !one || !two || !three || !four) return
-        hub.ignored.add("Ack")
-        const telling = yield* start(group.acknowledge([zero, one, three]))
-        assert.deepStrictEqual(acks(hub), [
-          [0, 2],
-          [3, 4]
-        ])
-        assert.isUndefined(resultOf(telling))
-        hub.last.send({ _tag: "Acked", session: 2, request: hub.last.of("Ack")[0]?.request ?? 0 })
-        yield* settle
-        assert.isDefined(resultOf(telling))
-        hub.ignored.clear()
-        yield* group.acknowledgeUpTo(two)
-        assert.deepStrictEqual(acks(hub).at(-1), [0, 3])
-        yield* group.refuse(four, Failure.deadLetter, new Error("why"))
-        assert.deepStrictEqual(refusals(hub), [["dead", "backoff", "Error: why", 4]])
-        yield* group.acknowledge([])
-      })
-  )
-
-  it.effect(
-    "group subscription - events have what cannot be decoded and what is lost, to be settled by hand",
-    () =>
-      Effect.gen(function* () {
-        const { give, hub, star } = yield* connected
-        const group = yield* star.join(Numbers, inGroup)
-        const taking = yield* start(Stream.runCollect(Stream.take(group.events, 2)))
-        yield* give(0, ["?"], 2)
-        hub.last.send({
-          _tag: "Gap",
-          session: 2,
-          subscription: 1,
-          topic: "numbers",
-          from: { epoch: 1, offset: 1 },
-          to: { epoch: 1, offset: 9 }
-        })
-        yield* settle
-        const [bad, gap] = valueOf(taking)
-        assert.deepInclude(bad, { _tag: "Undecodable", attempt: 2 })
-        assert.strictEqual(gap?._tag, "Gap")
-        assert.lengthOf(hub.last.of("Refuse"), 0)
-        if (bad?._tag === "Undecodable") yield* group.acknowledge(bad)
-        assert.deepStrictEqual(acks(hub), [[0, 1]])
-      })
-  )
-
-  it.effect("group subscription - leaving gives back, and its streams end", () =>
-    Effect.gen(function* () {
-      const { hub, star } = yield* connected
-      const done = yield* Deferred.make<void>()
-      const scoped = Effect.gen(function* () {
-        const group = yield* star.join(Numbers, inGroup)
-        yield* Effect.forkDetach(
-          Effect.andThen(Stream.runDrain(group.messages), Deferred.succeed(done, undefined)),
-          { startImmediately: true }
-        )
-      }).pipe(Effect.scoped)
-      yield* scoped
-      yield* Deferred.await(done)
-      assert.lengthOf(hub.last.of("Unsubscribe"), 1)
     })
   )
 })

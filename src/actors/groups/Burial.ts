@@ -19,6 +19,8 @@ export class Burial {
   private readonly hubId: string
   private sequence = 0
   private isRunning = false
+  /** Whether something died that may not be safe yet. */
+  private isUnsaved = false
 
   constructor(group: Group, hubId: string) {
     this.group = group
@@ -27,6 +29,7 @@ export class Burial {
 
   /** To be called when a lane has something that dies. */
   start(): void {
+    this.isUnsaved = true
     if (this.isRunning) return
     this.isRunning = true
     const ended = Effect.sync(() => {
@@ -39,6 +42,11 @@ export class Burial {
     for (;;) {
       const place = [...this.group.lanes.values()].find(({ lane }) => lane.dying > 0)
       if (place === undefined || this.group.closed) return
+      if (this.isUnsaved) {
+        this.isUnsaved = false
+        // Else it would die again after a crash, at another time, and there would be two dead letters.
+        yield* this.group.saver.saved
+      }
       yield* Effect.catch(this.buryFirst(place), (why) => this.postpone(place, why))
     }
   })
@@ -53,19 +61,28 @@ export class Burial {
       group.align(place, topic)
       const entry = place.lane.firstDying()
       if (entry === undefined) return
-      const { error, failures, offset } = entry
+      const { error, failures, offset, until: time } = entry
       const { generation } = place
       const found = (yield* topic.log.read(offset, 1))[0]
       const isThere = found !== undefined && !(found instanceof Lost) && found.offset === offset
       if (isThere) {
         const { epoch, timestamp } = found
-        yield* this.publish(place.topic, firstOf(found), { epoch, offset, timestamp, failures, error })
+        yield* this.publish(place.topic, firstOf(found), {
+          epoch,
+          offset,
+          timestamp,
+          failures,
+          time,
+          error
+        })
       }
       if (place.generation !== generation) return
       group.update(place, (lane) => lane.acknowledge(offset, offset + 1))
       group.save(place)
       if (isThere) group.count("deadLettered", 1)
       else group.lost(place, offset, offset + 1, 1)
+      // What stands after it in the order of its key may be delivered now.
+      group.registry.system.turn(() => group.dispatch())
     }
   )
 
@@ -77,6 +94,7 @@ export class Burial {
       readonly offset: number
       readonly timestamp: number
       readonly failures: number
+      readonly time: number
       readonly error: string
     }
   ): Effect.Effect<void, ErrorCode> {

@@ -32,6 +32,8 @@ export interface Death {
   readonly timestamp: number
   /** Attempts that failed. */
   readonly failures: number
+  /** When it failed for the last time (ms). */
+  readonly time: number
   readonly error: string
 }
 
@@ -64,7 +66,7 @@ export const deadLetterBatch = (
   const start = beginPublish(writer, { session: 0, sequence, topic: topic.nameBytes, receipt: true })
   const origin = originOf(death, message.id)
   // An epoch is that of one log only. A message that was given to its group again and died again is another dead letter.
-  const id = `${death.epoch}.${death.offset}.${death.failures}`
+  const id = `${death.epoch}.${death.offset}.${death.time}`
   const letter = { ...message, id, headers: { ...message.headers, ...origin } }
   if (encodeRecord(writer, letter) !== undefined) encodeRecord(writer, { ...letter, headers: origin })
   endPublish(writer, start, 1)

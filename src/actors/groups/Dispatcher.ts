@@ -65,25 +65,26 @@ export class Dispatcher {
     return !closed && !record.isPaused && inFlight < record.options.maxInFlight
   }
 
-  private nextFree(): Member | undefined {
+  /** Whose turn it is of those that are free; -1 if none is. */
+  private nextFree(): number {
     const { members } = this.group
-    for (let tried = 0; tried < members.length; tried++) {
-      this.turn = (this.turn + 1) % members.length
-      const member = members[this.turn]!
-      if (member.isFree) return member
+    for (let tried = 1; tried <= members.length; tried++) {
+      const at = (this.turn + tried) % members.length
+      if (members[at]!.isFree) return at
     }
-    return undefined
+    return -1
   }
 
   /** Answers whether there may be more to give. */
   private dispatchOne(): boolean {
-    const member = this.nextFree()
+    const at = this.nextFree()
+    const member = this.group.members[at]
     if (member === undefined) return false
     let needsFill = false
     for (const place of this.active) {
       const entry = place.lane.peek()
       if (entry?.batch !== undefined) {
-        this.give(place, member)
+        if (this.give(place, member)) this.turn = at
         return true
       }
       if (this.isToFill(place)) needsFill = true
@@ -93,19 +94,19 @@ export class Dispatcher {
     return false
   }
 
-  /** Gives the member as much of the first entry as is its share. */
-  private give(place: GroupLane, member: Member): void {
+  /** Gives the member as much of the first entry as is its share. Answers whether it got something. */
+  private give(place: GroupLane, member: Member): boolean {
     const { group } = this
     const { lane } = place
     const entry = lane.peek()
     const batch = entry?.batch
-    if (entry === undefined || batch === undefined) return
+    if (entry === undefined || batch === undefined) return false
     const now = group.registry.system.now()
     if (batch.expires > 0 && batch.expires <= now) {
       group.registry.counters.messagesExpired += entry.count
       group.update(place, () => lane.acknowledge(entry.offset, entry.offset + entry.count))
       group.save(place)
-      return
+      return false
     }
     const { ackWait, maxInFlight } = group.record.options
     const free = group.members.filter((each) => each.isFree).length
@@ -116,6 +117,11 @@ export class Dispatcher {
     if (failures > 0) group.count("redelivered", count)
     member.deliver(count === batch.count ? batch : sliceBatch(batch, 0, count), Math.min(failures + 1, 255))
     // The other topics' turn.
+    this.toEnd(place)
+    return true
+  }
+
+  private toEnd(place: GroupLane): void {
     if (this.active.size > 1 && this.active.delete(place)) this.active.add(place)
   }
 
@@ -146,6 +152,8 @@ export class Dispatcher {
       const place = this.nextToFill()
       if (place === undefined || !this.mayGive || !this.group.members.some((member) => member.isFree)) return
       yield* fillOne(this.group, place)
+      // One that cannot be read must not keep the others from being read.
+      this.toEnd(place)
       this.group.registry.system.turn(() => this.dispatch())
       yield* Effect.yieldNow
     }

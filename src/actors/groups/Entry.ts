@@ -14,7 +14,7 @@ export interface Entry<M> {
   readonly state: EntryState
   /** Attempts that failed. */
   readonly failures: number
-  /** Flying: when the acknowledgement wait ends; waiting: when it is delivered again (ms). */
+  /** Flying: when the acknowledgement wait ends; waiting: when it is delivered again; dying: since when (ms). */
   readonly until: number
   /** Flying: whose. */
   readonly member: M | undefined

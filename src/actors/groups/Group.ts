@@ -31,6 +31,8 @@ export interface GroupLane {
   isBehind: boolean
   /** Changes when the lane is reset, so that what was read before is not taken for what is wanted now. */
   generation: number
+  /** Where the log ended when this hub found it: what stands before may have been delivered by the hub before it. */
+  foundEnd: number | undefined
 }
 
 const rulesOf = ({ options }: GroupRecord): LaneRules => options
@@ -75,7 +77,7 @@ export class Group implements Follower {
   /** Begins in a topic at `offset`, or goes on with `lane`. */
   begin(topic: string, epoch: number, offset: number, restored?: Lane<Member>): GroupLane {
     const lane = restored ?? new Lane<Member>(rulesOf(this.record), epoch, offset)
-    const place: GroupLane = { topic, lane, isBehind: true, generation: 0 }
+    const place: GroupLane = { topic, lane, isBehind: true, generation: 0, foundEnd: undefined }
     this.lanes.set(topic, place)
     this.update(place, () => {})
     if (lane.dying > 0) this.burial.start()
@@ -87,7 +89,10 @@ export class Group implements Follower {
     if (this.closed) return
     const { epoch, firstOffset, nextOffset } = topic.log
     const place = this.lanes.get(topic.name) ?? this.begin(topic.name, epoch, firstOffset)
+    // Of a log that is gone nothing more is delivered; one that is not open yet has no epoch.
+    if (place.lane.epoch !== epoch && epoch > 0) this.align(place, topic)
     place.isBehind = place.lane.next < nextOffset || place.lane.epoch !== epoch
+    if (place.lane.epoch === epoch) place.foundEnd ??= nextOffset
     topic.follow(this)
     this.update(place, () => {})
   }
@@ -145,7 +150,11 @@ export class Group implements Follower {
     if (place === undefined || place.lane.epoch !== epoch) return
     let done = 0
     this.update(place, (lane) => {
-      for (const { from, to } of ranges) done += lane.acknowledge(from, to)
+      for (const { from, to } of ranges) {
+        // What the hub before this one delivered is not taken from the log yet, and must not come again.
+        lane.extendTo(Math.min(to, place.foundEnd ?? 0))
+        done += lane.acknowledge(from, to)
+      }
     })
     if (done === 0) return
     this.count("acknowledged", done)
@@ -186,6 +195,7 @@ export class Group implements Follower {
   reset(place: GroupLane, epoch: number, offset: number): void {
     place.generation++
     place.isBehind = true
+    place.foundEnd = 0
     this.update(place, (lane) => lane.reset(epoch, offset))
     this.save(place)
   }
@@ -243,11 +253,12 @@ export class Group implements Follower {
     this.saver.changed(laneKey(this.name, place.topic), () => (this.closed ? undefined : place.lane.encode()))
   }
 
-  /** Messages that retention took, or that are damaged: the group will never have them. */
-  lost(place: GroupLane, from: number, to: number, messages: number): void {
+  /** Messages that retention took, or that are damaged: the group will never have them. They may be of an earlier epoch. */
+  lost(place: GroupLane, from: number, to: number, messages: number, epochBefore = place.lane.epoch): void {
     this.count("lost", messages)
     const { epoch } = place.lane
-    for (const member of this.members) member.tellGap(place.topic, epoch, from, to)
+    for (const member of this.members)
+      member.tellGap(place.topic, { epoch: epochBefore, offset: from }, { epoch, offset: to })
     const details = { group: this.name, topic: place.topic, from, to, messages }
     this.registry.system.fork(Effect.logWarning("messages were lost to a group", details))
   }

@@ -121,6 +121,9 @@ const refusalOf = (session: Session, frame: FrameOf<"Join">): Refusal | undefine
     return ["bad-request", "a group starts now, at the first message, at a time, or at a position"]
   if (start._tag === "Position" && !isLiteral(frame.pattern))
     return ["bad-request", "a position is of one topic; the pattern has wildcards"]
+  // Without a wait, what is delivered would at once be delivered again, for ever.
+  if (frame.ackWait === 0 || frame.maxInFlight === 0)
+    return ["bad-request", "ackWait and maxInFlight are 1 or more"]
   if (session.memberOf(frame.group) !== undefined)
     return ["subscription-exists", "this session has joined the group already"]
   const taken = mayNotAdd(session, frame.subscription)

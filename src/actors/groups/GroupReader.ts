@@ -12,12 +12,11 @@ const retryAfter = 1000
 export const align = (group: Group, place: GroupLane, log: TopicLog): void => {
   const { lane } = place
   if (lane.epoch !== log.epoch) {
-    const from = lane.floor
-    const missed = lane.pending
+    const { epoch, floor: from, pending: missed } = lane
     place.generation++
     group.update(place, () => lane.reset(log.epoch, log.firstOffset))
     group.save(place)
-    group.lost(place, from, log.firstOffset, missed)
+    group.lost(place, from, log.firstOffset, missed, epoch)
     return
   }
   if (lane.floor >= log.firstOffset) return

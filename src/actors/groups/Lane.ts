@@ -106,6 +106,15 @@ export class Lane<M> {
     }
   }
 
+  /** The messages before `offset` that were not taken yet are ready, without a batch. */
+  extendTo(offset: number): void {
+    if (offset <= this.next) return
+    const slot = new Slot<M>(this.next, offset - this.next, 0, undefined)
+    slot.isKeyKnown = this.rules.order === "any"
+    this.next = offset
+    this.pendingEntries.add(slot)
+  }
+
   /** The messages before `offset` that were not taken yet are lost. */
   skipTo(offset: number): void {
     this.next = Math.max(this.next, offset)
@@ -294,7 +303,7 @@ export class Lane<M> {
     slot.failures++
     slot.error = error.slice(0, longestError)
     if (fate === "dead" || (maxDeliveries > 0 && slot.failures >= maxDeliveries)) {
-      this.pendingEntries.change(slot, "dying")
+      this.pendingEntries.change(slot, "dying", now)
     } else if (fate === "park") {
       this.pendingEntries.change(slot, "parked")
     } else {

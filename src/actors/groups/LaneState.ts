@@ -62,6 +62,9 @@ const readText = (reader: ByteReader): string => {
 const stateOf = <M>(slot: Slot<M>): (typeof written)[number] =>
   slot.isDoomed ? "dying" : slot.state === "flying" ? "ready" : slot.state
 
+/** A dead letter is told from an earlier one of the same message by when it died. */
+const hasTime = (state: EntryState): boolean => state === "waiting" || state === "dying"
+
 /** A time as a whole number that can be written. */
 const timeOf = (until: number): number => Math.min(Math.max(Math.ceil(until), 0), Number.MAX_SAFE_INTEGER)
 
@@ -98,7 +101,7 @@ class StateWriter<M> {
     writeNumber(writer, count)
     writeNumber(writer, slot.failures)
     this.end = slot.offset + count
-    if (state === "waiting") writeNumber(writer, timeOf(slot.until))
+    if (hasTime(state)) writeNumber(writer, timeOf(slot.until))
     if (slot.error !== "") this.error(slot.error)
     if (key !== undefined) writeText(writer, key)
   }
@@ -127,7 +130,7 @@ const isSame = <M>(a: Slot<M>, b: Slot<M>): boolean => {
     a.priority === b.priority &&
     a.error === b.error &&
     (state === "ready" || (a.key === undefined && b.key === undefined)) &&
-    (state !== "waiting" || timeOf(a.until) === timeOf(b.until))
+    (!hasTime(state) || timeOf(a.until) === timeOf(b.until))
   )
 }
 
@@ -157,7 +160,7 @@ const readSlot = <M>(reader: ByteReader, from: number, errors: Array<string>, or
   slot.state = written[flags & 3]!
   slot.failures = readNumber(reader)
   slot.isKeyKnown = order === "any" || slot.state !== "ready"
-  if (slot.state === "waiting") slot.until = readNumber(reader)
+  if (hasTime(slot.state)) slot.until = readNumber(reader)
   if ((flags & hasError) !== 0) {
     const number = readNumber(reader)
     if (number === 0) errors.push(readText(reader))

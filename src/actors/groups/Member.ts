@@ -4,6 +4,7 @@
  */
 import type { Batch } from "../../protocol/Batch.ts"
 import { unlimitedCredit } from "../../protocol/Op.ts"
+import type { Position } from "../../protocol/Position.ts"
 import type { Session } from "../Session.ts"
 import { addedCredit } from "../Subscription.ts"
 import type { Group } from "./Group.ts"
@@ -63,16 +64,16 @@ export class Member {
     this.group?.leave(this, isFailure, error)
   }
 
-  /** Messages before `to` are lost to the group. */
-  tellGap(topic: string, epoch: number, from: number, to: number): void {
+  /** The messages from `from` to before `to` are lost to the group. */
+  tellGap(topic: string, from: Position, to: Position): void {
     this.session.hub.counters.gaps++
     this.session.outlet.control({
       _tag: "Gap",
       session: this.session.number,
       subscription: this.id,
       topic,
-      from: { epoch, offset: from },
-      to: { epoch, offset: to }
+      from,
+      to
     })
   }
 }

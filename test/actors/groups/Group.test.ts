@@ -271,7 +271,7 @@ describe("group - order key", () => {
       const [again] = yield* client.received()
       assert.deepStrictEqual(attempts([again!]), ["x0#2"])
       yield* client.refuse("g", [again!])
-      assert.deepStrictEqual(attempts(yield* client.received()), ["x1#1"])
+      assert.deepStrictEqual(attempts(yield* client.wire.messages(1, 1)), ["x1#1"])
     }).pipe(Effect.provide(hubWith()))
   )
 

@@ -267,7 +267,7 @@ describe("lane - its state", () => {
         [100, 2, "ready", 0, 0],
         [104, 2, "waiting", 1, 25],
         [106, 1, "parked", 1, 0],
-        [107, 1, "dying", 1, 0],
+        [107, 1, "dying", 1, 5],
         [108, 2, "ready", 0, 0]
       ]
     )

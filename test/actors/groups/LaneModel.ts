@@ -173,7 +173,7 @@ export class LaneModel {
 
   crash(): void {
     for (const message of this.messages.values()) {
-      if (message.isDoomed) this.move(message, "dying")
+      if (message.isDoomed) this.move(message, "dying", message.until)
       if (message.state === "flying") this.move(message, "ready")
       message.isAtHand = false
       if (message.state === "ready") message.isKeyKnown = this.rules.order === "any"
@@ -222,7 +222,7 @@ export class LaneModel {
     message.error = error
     const wait = delay ?? Math.min(maxBackoff, backoff * 2 ** (message.failures - 1))
     if (fate === "dead" || (maxDeliveries > 0 && message.failures >= maxDeliveries))
-      this.move(message, "dying")
+      this.move(message, "dying", now)
     else if (fate === "park") this.move(message, "parked")
     else if (wait > 0) this.move(message, "waiting", now + wait)
     else this.move(message, "ready")
