@@ -107,8 +107,9 @@ export class DeadLetters {
         } else counts.missing++
         return counts.requeued + counts.missing < maxTaken
       })
-      yield* this.saver.saved
+      // Until its group has it for good, it must not be settled for good.
       for (const group of this.groups.all()) yield* group.saver.saved
+      yield* this.saveSettled(topic)
       return counts
     }
   )
@@ -128,7 +129,7 @@ export class DeadLetters {
         dropped++
         return true
       })
-      yield* this.saver.saved
+      yield* this.saveSettled(topic)
       return dropped
     }
   )
@@ -158,7 +159,13 @@ export class DeadLetters {
     const set = this.settledOf(topic)
     set.forget(topic.log.firstOffset)
     set.add(offset, offset + 1)
-    this.saver.changed(keyOf(topic.name), () => set.encode())
+  }
+
+  private saveSettled(topic: Topic): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.saver.changed(keyOf(topic.name), () => this.settledOf(topic).encode())
+      return this.saver.saved
+    })
   }
 
   /** Calls `f` with the dead letters that are not settled, in order, while it answers `true`. */

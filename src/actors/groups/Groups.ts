@@ -163,14 +163,19 @@ export class Groups {
   )
 
   /** Forgets a group for good; `false` if there is none of that name. */
-  readonly remove = Effect.fn("Groups.remove")({ self: this }, function* (this: Groups, name: string) {
-    const group = this.groups.get(name)
-    if (group === undefined) return false
-    this.groups.delete(name)
-    group.remove()
-    yield* group.saver.saved
-    return true
-  })
+  readonly remove = Effect.fn("Groups.remove")(
+    { self: this },
+    function* (this: Groups, name: string) {
+      const group = this.groups.get(name)
+      if (group === undefined) return false
+      this.groups.delete(name)
+      group.remove()
+      yield* group.saver.saved
+      return true
+    },
+    // A new group of its name is saved after this one was forgotten.
+    (removing) => this.making.withPermit(removing)
+  )
 }
 
 const givenKeys = ["ackWait", "maxDeliveries", "maxInFlight", "backoff", "maxBackoff"] as const

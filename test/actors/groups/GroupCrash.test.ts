@@ -1,0 +1,482 @@
+/** A group across the end of its hub, at every point at which it can come. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { type HubLives, hubLives } from "../HubLives.ts"
+import { numbered } from "../WireClient.ts"
+import { attempts, GroupClient, texts } from "./GroupClient.ts"
+
+const memberOf = (lives: HubLives, sessions = 1) =>
+  Effect.gen(function* () {
+    const wire = yield* lives.connect
+    yield* wire.begin(sessions)
+    return new GroupClient(wire)
+  })
+
+/** A client of the next hub, the present one being no more. */
+const reborn = (lives: HubLives) => Effect.andThen(lives.restart, memberOf(lives))
+
+/** How many dead letters there are of `a`. */
+const lettersIn = (client: GroupClient) =>
+  Effect.map(client.ask("dead.show", { topic: "$dead.g.a" }), (shown) =>
+    Array.isArray(shown) ? shown.length : -1
+  )
+
+describe("group - a crash around a publish", () => {
+  for (const how of ["is sent again", "has an id"] as const) {
+    const message = { payload: new TextEncoder().encode("x"), ...(how === "has an id" ? { id: "i" } : {}) }
+    const again = { sequence: 1, resent: how === "is sent again" }
+
+    it.effect(`group - after the append, before the receipt: what ${how} is there once`, () =>
+      Effect.gen(function* () {
+        const lives = yield* hubLives()
+        const before = yield* memberOf(lives)
+        lives.log.holdsBack.add("a")
+        before.wire.publish("a", [message], { receipt: true })
+        yield* before.wire.settled
+        assert.strictEqual(lives.log.keepUntold("a"), 1)
+        assert.isUndefined(before.wire.take("Receipt"))
+        lives.log.holdsBack.clear()
+        const after = yield* reborn(lives)
+        const receipt = yield* after.wire.publishAndWait("a", [message], again)
+        assert.deepInclude(receipt, { duplicate: true, count: 1 })
+        yield* after.join("g", "a")
+        assert.deepStrictEqual(texts(yield* after.received()), ["x"])
+      })
+    )
+
+    it.effect(`group - before the append: what ${how} is stored then`, () =>
+      Effect.gen(function* () {
+        const lives = yield* hubLives()
+        const before = yield* memberOf(lives)
+        lives.log.holdsBack.add("a")
+        before.wire.publish("a", [message], { receipt: true })
+        yield* before.wire.settled
+        lives.log.holdsBack.clear()
+        const after = yield* reborn(lives)
+        assert.isFalse((yield* after.wire.publishAndWait("a", [message], again)).duplicate)
+        yield* after.join("g", "a")
+        assert.deepStrictEqual(texts(yield* after.received()), ["x"])
+      })
+    )
+  }
+})
+
+describe("group - a crash around a delivery", () => {
+  it.effect(
+    "group - after the delivery, before the acknowledgement: it comes again, and has not failed",
+    () =>
+      Effect.gen(function* () {
+        const lives = yield* hubLives()
+        const before = yield* memberOf(lives)
+        yield* before.join("g", "a")
+        yield* before.wire.publishAndWait("a", numbered(3))
+        const all = yield* before.received()
+        yield* before.ack("g", [all[1]!])
+        const after = yield* reborn(lives)
+        assert.deepInclude(yield* after.info("g"), { members: 0, lag: 2, inFlight: 0 })
+        assert.isFalse((yield* after.join("g", "a")).created)
+        assert.deepStrictEqual(attempts(yield* after.received()), ["m0#1", "m2#1"])
+      })
+  )
+
+  for (const order of ["any", "key"] as const) {
+    it.effect(`group - what was delivered before a crash may be acknowledged after it, order ${order}`, () =>
+      Effect.gen(function* () {
+        const lives = yield* hubLives()
+        const before = yield* memberOf(lives)
+        yield* before.join("g", "a", { order })
+        yield* before.wire.publishAndWait("a", numbered(4))
+        const all = yield* before.received()
+        const after = yield* reborn(lives)
+        yield* after.join("g", "a", { order, creditMessages: 0 })
+        yield* after.ack("g", [all[1]!, all[3]!])
+        after.wire.credit(1, 10)
+        assert.deepStrictEqual(attempts(yield* after.received()), ["m0#1", "m2#1"])
+        const last = yield* reborn(lives)
+        yield* last.join("g", "a", { order })
+        yield* last.ack("g", [all[0]!])
+        assert.deepInclude(yield* last.info("g"), { lag: 1 })
+      })
+    )
+  }
+
+  it.effect("group - up to a position, after a crash", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const before = yield* memberOf(lives)
+      yield* before.join("g", "a")
+      yield* before.wire.publishAndWait("a", numbered(4))
+      const all = yield* before.received()
+      const after = yield* reborn(lives)
+      yield* after.join("g", "a", { creditMessages: 0 })
+      yield* after.acked(after.sendAckOf("g", all[0]!, [{ from: 0, to: 3 }]))
+      after.wire.credit(1, 10)
+      assert.deepStrictEqual(attempts(yield* after.received()), ["m3#1"])
+    })
+  )
+})
+
+describe("group - a crash around an acknowledgement", () => {
+  it.effect("group - before it is saved it is not confirmed, and what it was for comes again", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const before = yield* memberOf(lives)
+      yield* before.join("g", "a")
+      yield* before.wire.publishAndWait("a", numbered(2))
+      const all = yield* before.received()
+      lives.store.holdsBack = true
+      const request = before.sendAck("g", all)
+      yield* before.wire.settled
+      assert.isFalse(before.wasAcked(request))
+      assert.strictEqual(lives.store.waitingCount, 1)
+      lives.store.holdsBack = false
+      const after = yield* reborn(lives)
+      yield* after.join("g", "a")
+      assert.deepStrictEqual(texts(yield* after.received()), numbered(2))
+    })
+  )
+
+  it.effect("group - after it is saved it does not come again, whether it was confirmed or not", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const before = yield* memberOf(lives)
+      yield* before.join("g", "a")
+      yield* before.wire.publishAndWait("a", numbered(3))
+      const all = yield* before.received()
+      yield* before.ack("g", [all[0]!])
+      lives.store.holdsBack = true
+      const request = before.sendAck("g", [all[2]!])
+      yield* before.wire.settled
+      assert.strictEqual(lives.store.keepUntold(), 1)
+      assert.isFalse(before.wasAcked(request))
+      lives.store.holdsBack = false
+      const after = yield* reborn(lives)
+      yield* after.join("g", "a")
+      assert.deepStrictEqual(texts(yield* after.received()), ["m1"])
+    })
+  )
+
+  it.effect("group - a second one for the same message is not confirmed before the first is saved", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const client = yield* memberOf(lives)
+      yield* client.join("g", "a")
+      yield* client.wire.publishAndWait("a", ["x"])
+      const all = yield* client.received()
+      lives.store.holdsBack = true
+      const requests = [client.sendAck("g", all), client.sendAck("g", all)]
+      yield* client.wire.settled
+      requests.push(client.sendAck("g", all))
+      yield* client.wire.settled
+      assert.isFalse(requests.some((request) => client.wasAcked(request)))
+      lives.store.release()
+      for (const request of requests) yield* client.acked(request)
+    })
+  )
+
+  it.effect("group - while the disk refuses nothing is confirmed; when it takes again, all is", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const client = yield* memberOf(lives)
+      yield* client.join("g", "a")
+      yield* client.wire.publishAndWait("a", numbered(2))
+      const all = yield* client.received()
+      lives.store.failures = 3
+      const first = client.sendAck("g", all.slice(0, 1))
+      yield* client.wire.settled
+      yield* TestClock.adjust(1000)
+      const second = client.sendAck("g", all.slice(1))
+      yield* client.wire.settled
+      assert.isFalse(client.wasAcked(first) || client.wasAcked(second))
+      // Work goes on meanwhile.
+      yield* client.wire.publishAndWait("a", ["m2"])
+      assert.deepStrictEqual(texts(yield* client.received()), ["m2"])
+      yield* TestClock.adjust(2000)
+      yield* client.acked(first)
+      yield* client.acked(second)
+      const after = yield* reborn(lives)
+      yield* after.join("g", "a")
+      assert.deepStrictEqual(texts(yield* after.received()), ["m2"])
+    })
+  )
+
+  it.effect("group - what a full disk did not take comes again after a crash", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const before = yield* memberOf(lives)
+      yield* before.join("g", "a")
+      yield* before.wire.publishAndWait("a", ["x"])
+      lives.store.failures = 10
+      before.sendAck("g", yield* before.received())
+      yield* before.wire.settled
+      yield* TestClock.adjust(3000)
+      lives.store.failures = 0
+      const after = yield* reborn(lives)
+      yield* after.join("g", "a")
+      assert.deepStrictEqual(texts(yield* after.received()), ["x"])
+    })
+  )
+})
+
+describe("group - a crash in redelivery", () => {
+  it.effect("group - failures are still counted, and waits still hold", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const before = yield* memberOf(lives)
+      yield* before.join("g", "a", { backoff: 1000, maxDeliveries: 3, ackWait: 60_000 })
+      yield* before.wire.publishAndWait("a", numbered(3))
+      const all = yield* before.received()
+      yield* before.refuse("g", [all[0]!])
+      yield* before.refuse("g", [all[1]!], { delay: 0 })
+      yield* before.refuse("g", [all[2]!], { fate: "park" })
+      yield* before.received()
+      yield* TestClock.adjust(400)
+      const after = yield* reborn(lives)
+      assert.deepInclude(yield* after.info("g"), { maxDeliveries: 3, backoff: 1000, waiting: 1, parked: 1 })
+      yield* after.join("g", "a")
+      const again = yield* after.received()
+      assert.deepStrictEqual(attempts(again), ["m1#2"])
+      yield* TestClock.adjust(599)
+      assert.deepStrictEqual(attempts(yield* after.received()), [])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(attempts(yield* after.received()), ["m0#2"])
+      yield* after.refuse("g", again, { delay: 0 })
+      assert.deepStrictEqual(attempts(yield* after.received()), ["m1#3"])
+      const last = yield* reborn(lives)
+      yield* last.ask("group.resume", { name: "g" })
+      yield* last.join("g", "a")
+      assert.deepStrictEqual(attempts(yield* last.received()), ["m0#2", "m1#3", "m2#2"])
+    })
+  )
+
+  it.effect("group - the failure of a wait that ran out, or of a member that was lost, is counted", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const before = yield* memberOf(lives)
+      yield* before.join("g", "a", { ackWait: 100, backoff: 10_000 })
+      yield* before.wire.publishAndWait("a", ["x"])
+      yield* before.received()
+      yield* TestClock.adjust(100)
+      yield* before.wire.settled
+      const between = yield* reborn(lives)
+      yield* between.join("g", "a")
+      yield* TestClock.adjust(10_000)
+      assert.deepStrictEqual(attempts(yield* between.received()), ["x#2"])
+      between.wire.duplex.destroy()
+      const watcher = yield* memberOf(lives)
+      yield* watcher.wire.settled
+      const after = yield* reborn(lives)
+      yield* after.join("g", "a")
+      assert.deepStrictEqual(attempts(yield* after.received()), ["x#3"])
+    })
+  )
+})
+
+describe("group - a crash in dead-lettering", () => {
+  const dying = Effect.fnUntraced(function* () {
+    const lives = yield* hubLives()
+    const before = yield* memberOf(lives)
+    yield* before.join("g", "a", { maxDeliveries: 1 })
+    yield* before.wire.publishAndWait("a", ["x"])
+    lives.log.holdsBack.add("$dead.g.a")
+    yield* before.refuse("g", yield* before.received())
+    yield* before.wire.settled
+    assert.strictEqual(lives.log.waitingFor("$dead.g.a"), 1)
+    yield* TestClock.adjust(10_000)
+    return { lives, before }
+  })
+
+  const buriedOnce = Effect.fnUntraced(function* (lives: HubLives) {
+    lives.log.holdsBack.clear()
+    lives.store.holdsBack = false
+    for (let life = 0; life < 2; life++) {
+      const after = yield* reborn(lives)
+      yield* after.join("g", "a")
+      yield* after.wire.settled
+      assert.deepStrictEqual(attempts(yield* after.received()), [])
+      assert.deepInclude(yield* after.info("g"), { lag: 0 })
+      assert.strictEqual(yield* lettersIn(after), 1)
+    }
+  })
+
+  it.effect("group - before the dead letter is stored: it is stored then", () =>
+    Effect.gen(function* () {
+      const { lives } = yield* dying()
+      yield* buriedOnce(lives)
+    })
+  )
+
+  it.effect("group - after it is stored, nobody being told: it is there once", () =>
+    Effect.gen(function* () {
+      const { lives } = yield* dying()
+      assert.strictEqual(lives.log.keepUntold("$dead.g.a"), 1)
+      yield* buriedOnce(lives)
+    })
+  )
+
+  it.effect("group - after it is stored, before the group is saved: it is there once", () =>
+    Effect.gen(function* () {
+      const { before, lives } = yield* dying()
+      lives.store.holdsBack = true
+      lives.log.release("$dead.g.a")
+      yield* before.wire.settled
+      assert.strictEqual(lives.store.waitingCount, 1)
+      yield* buriedOnce(lives)
+    })
+  )
+
+  it.effect("group - before the failure itself is saved: it has not died, and dies once", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const before = yield* memberOf(lives)
+      yield* before.join("g", "a", { maxDeliveries: 1 })
+      yield* before.wire.publishAndWait("a", ["x"])
+      lives.store.holdsBack = true
+      before.sendRefusal("g", yield* before.received())
+      yield* before.wire.settled
+      yield* TestClock.adjust(10)
+      lives.store.holdsBack = false
+      const after = yield* reborn(lives)
+      yield* after.join("g", "a")
+      const again = yield* after.received()
+      assert.deepStrictEqual(attempts(again), ["x#1"])
+      yield* after.refuse("g", again)
+      yield* after.wire.settled
+      assert.strictEqual(yield* lettersIn(after), 1)
+    })
+  )
+
+  it.effect("group - a dead-letter topic that refuses is tried until it takes it", () =>
+    Effect.gen(function* () {
+      const { before, lives } = yield* dying()
+      lives.log.refuse("$dead.g.a", 1, "full")
+      yield* TestClock.adjust(1000)
+      yield* before.wire.settled
+      assert.strictEqual(lives.log.waitingFor("$dead.g.a"), 1)
+      assert.deepInclude(yield* before.info("g"), { lag: 1, deadLettered: 0 })
+      lives.log.holdsBack.clear()
+      lives.log.release("$dead.g.a")
+      yield* before.wire.settled
+      assert.deepInclude(yield* before.info("g"), { lag: 0, deadLettered: 1 })
+      assert.strictEqual(yield* lettersIn(before), 1)
+    })
+  )
+})
+
+describe("group - a crash around requests", () => {
+  it.effect("group - who joins a new group is told when it is safe; before that it is none", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const before = yield* memberOf(lives)
+      lives.store.holdsBack = true
+      const request = before.askToJoin("g", "a")
+      yield* before.wire.settled
+      assert.isUndefined(before.wire.take("Joined"))
+      lives.store.holdsBack = false
+      const between = yield* reborn(lives)
+      assert.deepStrictEqual(yield* between.ask("groups"), [])
+      lives.store.holdsBack = true
+      const again = between.askToJoin("g", "a")
+      yield* between.wire.settled
+      lives.store.release()
+      assert.isTrue((yield* between.wire.next("Joined", (frame) => frame.request === again)).created)
+      assert.strictEqual(request, again)
+      lives.store.holdsBack = false
+      const after = yield* reborn(lives)
+      assert.isFalse((yield* after.join("g", "a")).created)
+    })
+  )
+
+  it.effect("group - where it starts holds from when it was made, whatever it was told since", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const before = yield* memberOf(lives)
+      yield* before.wire.publishAndWait("a.old", ["old"])
+      yield* before.join("g", "a.*", { start: { _tag: "Now" } })
+      before.wire.unsubscribe(1)
+      yield* before.wire.publishAndWait("a.old", ["x"])
+      yield* before.wire.publishAndWait("a.new", ["y"])
+      const after = yield* reborn(lives)
+      yield* after.wire.publishAndWait("a.newer", ["z"])
+      yield* after.join("g", "a.*", { start: { _tag: "Now" } })
+      assert.sameMembers([...texts(yield* after.received())], ["x", "y", "z"])
+    })
+  )
+
+  it.effect("group - that it is paused, reset or removed holds", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const first = yield* memberOf(lives)
+      yield* first.join("g", "a")
+      yield* first.wire.publishAndWait("a", numbered(3))
+      yield* first.ack("g", yield* first.received())
+      yield* first.ask("group.pause", { name: "g" })
+      yield* first.ask("group.reset", { name: "g", to: { offset: 1 } })
+      const second = yield* reborn(lives)
+      yield* second.join("g", "a")
+      assert.deepStrictEqual(attempts(yield* second.received()), [])
+      yield* second.ask("group.resume", { name: "g" })
+      assert.deepStrictEqual(attempts(yield* second.received()), ["m1#1", "m2#1"])
+      yield* second.ask("group.remove", { name: "g" })
+      const third = yield* reborn(lives)
+      assert.deepStrictEqual(yield* third.ask("groups"), [])
+      assert.isTrue((yield* third.join("g", "a")).created)
+      assert.strictEqual((yield* third.received()).length, 3)
+    })
+  )
+
+  it.effect("group - one that is made where one was removed outlives a slow disk", () =>
+    Effect.gen(function* () {
+      const lives = yield* hubLives()
+      const client = yield* memberOf(lives)
+      yield* client.join("g", "a")
+      yield* client.wire.publishAndWait("a", ["x"])
+      const all = yield* client.received()
+      lives.store.holdsBack = true
+      client.sendAck("g", all)
+      yield* client.wire.settled
+      client.wire.request("group.remove", JSON.stringify({ name: "g" }))
+      yield* client.wire.settled
+      client.askToJoin("g", "a", { subscription: 2 })
+      yield* client.wire.settled
+      for (let round = 0; round < 9; round++) {
+        lives.store.release()
+        yield* client.wire.settled
+      }
+      yield* client.wire.next("Joined")
+      lives.store.holdsBack = false
+      const after = yield* reborn(lives)
+      assert.isFalse((yield* after.join("g", "a")).created)
+    })
+  )
+
+  it.effect("group - a requeued dead letter is never in neither place", () =>
+    Effect.gen(function* () {
+      for (let saves = 0; saves < 5; saves++) {
+        const lives = yield* hubLives()
+        const before = yield* memberOf(lives)
+        yield* before.join("g", "a", { maxDeliveries: 1 })
+        yield* before.wire.publishAndWait("a", numbered(2))
+        const all = yield* before.received()
+        yield* before.refuse("g", all.slice(0, 1))
+        yield* before.wire.settled
+        lives.store.holdsBack = true
+        // The group is busy saving.
+        before.sendAck("g", all.slice(1))
+        yield* before.wire.settled
+        before.wire.request("dead.requeue", JSON.stringify({ topic: "$dead.g.a" }))
+        yield* before.wire.settled
+        for (let made = 0; made < saves; made++) {
+          lives.store.release(1)
+          yield* before.wire.settled
+        }
+        lives.store.holdsBack = false
+        const after = yield* reborn(lives)
+        yield* after.join("g", "a")
+        const isBack = texts(yield* after.received()).includes("m0")
+        assert.isTrue(isBack || (yield* lettersIn(after)) === 1, `after ${saves} saves`)
+      }
+    })
+  )
+})
