@@ -9,7 +9,7 @@ import { Features, protocolVersion, unlimitedCredit } from "../protocol/Op.ts"
 import { checkPattern, isLiteral, matches } from "../protocol/Pattern.ts"
 import type { Position } from "../protocol/Position.ts"
 import { isForSubscribers } from "../protocol/TopicName.ts"
-import type { Connection } from "./Connection.ts"
+import type { FrameHost } from "./FrameHost.ts"
 import { GroupFrames } from "./groups/GroupFrames.ts"
 import { begin } from "./Replay.ts"
 import { Session } from "./Session.ts"
@@ -37,18 +37,20 @@ const messages: Partial<Record<ErrorCode, string>> = {
 export const errorMessage = (code: ErrorCode): string => messages[code] ?? code
 
 export class ClientFrames {
-  private readonly connection: Connection
+  private readonly host: FrameHost
   private readonly groupFrames: GroupFrames
-  private hasCredit = false
+  private hasCredit: boolean
 
-  constructor(connection: Connection) {
-    this.connection = connection
-    this.groupFrames = new GroupFrames(this, connection)
+  /** `hasCredit` says whether deliveries are limited by credit before a hello has said so. */
+  constructor(host: FrameHost, hasCredit = false) {
+    this.host = host
+    this.hasCredit = hasCredit
+    this.groupFrames = new GroupFrames(this, host)
   }
 
   /** Answers why the connection must end, if it must. */
   handle(frame: Frame): CloseReason | undefined {
-    if (!this.connection.welcomed) return frame._tag === "Hello" ? this.hello(frame) : "protocol-error"
+    if (!this.host.welcomed) return frame._tag === "Hello" ? this.hello(frame) : "protocol-error"
     switch (frame._tag) {
       case "Open":
         return this.open(frame)
@@ -68,10 +70,10 @@ export class ClientFrames {
       case "Refuse":
         return this.groupFrames.refuse(frame)
       case "Request":
-        this.connection.requests.take(frame)
+        this.host.requests.take(frame)
         return undefined
       case "Ping":
-        this.connection.writer.control({ _tag: "Pong", token: frame.token })
+        this.host.writer.control({ _tag: "Pong", token: frame.token })
         return undefined
       case "Pong":
         return undefined
@@ -83,7 +85,7 @@ export class ClientFrames {
   }
 
   fail(request: Request, code: ErrorCode, message = errorMessage(code)): void {
-    this.connection.writer.control({
+    this.host.writer.control({
       _tag: "Failure",
       session: request.session,
       request: request.request,
@@ -93,7 +95,7 @@ export class ClientFrames {
   }
 
   sessionOf(number: number): Session | undefined {
-    return this.connection.sessions.get(number)
+    return this.host.sessions.get(number)
   }
 
   /** What a new subscription may be sent. */
@@ -107,11 +109,11 @@ export class ClientFrames {
   private hello(frame: FrameOf<"Hello">): CloseReason | undefined {
     if (frame.magic !== magic) return "protocol-error"
     if (frame.minVersion > protocolVersion || frame.maxVersion < protocolVersion) return "unsupported-version"
-    const { hubId, maxFrame, maxMessage, registry } = this.connection.options
+    const { hubId, maxFrame, maxMessage, registry } = this.host.options
     const features = frame.features & (Features.credit | Features.requests)
     this.hasCredit = (features & Features.credit) !== 0
-    this.connection.welcome(frame.name)
-    this.connection.writer.control({
+    this.host.welcome(frame.name)
+    this.host.writer.control({
       _tag: "Welcome",
       version: protocolVersion,
       features,
@@ -124,16 +126,17 @@ export class ClientFrames {
   }
 
   private open(frame: FrameOf<"Open">): undefined {
-    const { registry, sessions, writer } = this.connection
+    const { options, sessions, writer } = this.host
+    const { registry } = options
     if (sessions.has(frame.session)) return void this.fail(frame, "session-exists")
     if (sessions.size >= registry.settings.maxSessionsPerConnection)
       return void this.fail(frame, "limit-reached")
-    if (this.connection.isDraining) return void this.fail(frame, "shutting-down")
+    if (this.host.isDraining) return void this.fail(frame, "shutting-down")
     const session = new Session(
       registry,
       writer,
       { number: frame.session, id: frame.id, incarnation: frame.incarnation, name: frame.name },
-      (closed, reason, subscription) => this.connection.sessionClosed(closed, reason, subscription)
+      (closed, reason, subscription) => this.host.sessionClosed(closed, reason, subscription)
     )
     sessions.set(frame.session, session)
     registry.sessionOpened(frame.id)
@@ -143,9 +146,9 @@ export class ClientFrames {
   private close(frame: FrameOf<"Close">): undefined {
     const session = this.sessionOf(frame.session)
     if (session === undefined) return void this.fail(frame, "unknown-session")
-    this.connection.sessions.delete(frame.session)
+    this.host.sessions.delete(frame.session)
     session.close("normal")
-    this.connection.writer.control({
+    this.host.writer.control({
       _tag: "Closed",
       session: frame.session,
       request: frame.request,
@@ -186,7 +189,7 @@ export class ClientFrames {
       maxBytes: clientQueueBytes
     })
     const log = topic?.log
-    this.connection.writer.control({
+    this.host.writer.control({
       _tag: "Subscribed",
       session: frame.session,
       request: frame.request,
@@ -202,7 +205,7 @@ export class ClientFrames {
     if (session === undefined) return void this.fail(frame, "unknown-session")
     if (!session.unsubscribe(frame.subscription) && !session.leave(frame.subscription))
       return void this.fail(frame, "unknown-subscription")
-    this.connection.writer.control({ _tag: "Unsubscribed", session: frame.session, request: frame.request })
+    this.host.writer.control({ _tag: "Unsubscribed", session: frame.session, request: frame.request })
   }
 }
 

@@ -17,6 +17,7 @@ import { FrameReader } from "../protocol/FrameReader.ts"
 import { Op } from "../protocol/Op.ts"
 import { ClientFrames, errorMessage } from "./ClientFrames.ts"
 import { ConnectionWriter } from "./ConnectionWriter.ts"
+import type { FrameHost, Served } from "./FrameHost.ts"
 import type { Groups } from "./groups/Groups.ts"
 import { PublishGatherer } from "./PublishGatherer.ts"
 import type { Registry } from "./Registry.ts"
@@ -49,7 +50,7 @@ interface Blocked {
   readonly batch: Batch
 }
 
-export class Connection {
+export class Connection implements FrameHost, Served {
   readonly options: ConnectionOptions
   readonly registry: Registry
   readonly writer: ConnectionWriter

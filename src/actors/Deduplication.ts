@@ -55,9 +55,10 @@ export class Deduplication {
     return splitKnown(batch, this.knownIds)
   }
 
-  /** The offset of the message of a known id; 0 if it has none yet. */
-  offsetOf(id: string, now: number): number {
-    return Math.max(0, this.ids?.find(id, now) ?? 0)
+  /** The offset of the message of a known id; `undefined` if it has none yet. */
+  offsetOf(id: string, now: number): number | undefined {
+    const offset = this.ids?.find(id, now)
+    return offset === -1 ? undefined : offset
   }
 
   /** The batch is on its way to the log. */
@@ -109,7 +110,7 @@ export class Deduplication {
         for (const batch of read) {
           offset = batch.offset + batch.count
           if (batch instanceof Lost) continue
-          this.knownProducers.remember(batch, `${batch.publisherId}/${batch.incarnation}`)
+          this.knownProducers.restore(batch, `${batch.publisherId}/${batch.incarnation}`)
           if (hasIds(batch)) this.knownIds.place(batch)
         }
         yield* Effect.yieldNow

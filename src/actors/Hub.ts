@@ -3,6 +3,7 @@
  * drains: it says it is shutting down, lets mailboxes run empty within a time limit, and says goodbye.
  */
 import { Cause, Context, Deferred, Effect, Layer, Schedule, Scope } from "effect"
+import type { CloseReason } from "../protocol/CloseReason.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
 import { duplexPair } from "../protocol/DuplexPair.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
@@ -15,12 +16,14 @@ import { StateStore, type StateStoreError } from "../services/StateStore.ts"
 import { makeActorSystem } from "./ActorSystem.ts"
 import { makeBatchTracer } from "./BatchTracer.ts"
 import { errorMessage } from "./ClientFrames.ts"
-import type { Connection, ConnectionOptions } from "./Connection.ts"
+import type { ConnectionOptions } from "./Connection.ts"
 import { Delays } from "./Delays.ts"
+import type { Served } from "./FrameHost.ts"
 import { DeadLetters } from "./groups/DeadLetters.ts"
 import { Groups } from "./groups/Groups.ts"
 import { answerRequest } from "./HubRequests.ts"
 import { gaugesOf, Rates, type TopicInfo, topicsOf } from "./HubView.ts"
+import { LocalConnection, type LocalOutlet } from "./LocalConnection.ts"
 import { Registry } from "./Registry.ts"
 import { serve } from "./ServeConnection.ts"
 import { type HubError, Supervisor } from "./Supervisor.ts"
@@ -39,6 +42,11 @@ export class Hub extends Context.Service<
     readonly serve: (duplex: Duplex) => Effect.Effect<void>
     /** A client's end of a connection in memory, closed with the scope. */
     readonly connect: Effect.Effect<Duplex, never, Scope.Scope>
+    /**
+     * A client of a transport in this process, until the scope closes. Fails with the reason if the hub is full or shuts
+     * down.
+     */
+    readonly connectLocal: (outlet: LocalOutlet) => Effect.Effect<LocalConnection, CloseReason, Scope.Scope>
     /** Everything that the hub counts, now. */
     readonly metrics: Effect.Effect<HubMetrics>
     /** The topics that the pattern matches, by name. */
@@ -72,7 +80,7 @@ const make = Effect.gen(function* () {
   const counters = new Counters()
   const rates = new Rates()
   const supervisor = new Supervisor(system, counters, settings)
-  const connections = new Set<Connection>()
+  const connections = new Set<Served>()
   const id = crypto.randomUUID()
   const registry = new Registry({
     system,
@@ -123,7 +131,7 @@ const make = Effect.gen(function* () {
 
   let draining = false
   const serveDuplex = (duplex: Duplex): Effect.Effect<void> => {
-    let served: Connection | undefined
+    let served: Served | undefined
     const serving = serve(duplex, options, (connection) => {
       served = connection
       counters.connectionsOpened++
@@ -136,6 +144,25 @@ const make = Effect.gen(function* () {
     })
     return Effect.ensuring(serving, left)
   }
+
+  const connectLocal = (outlet: LocalOutlet): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        if (draining) return Effect.fail<CloseReason>("shutting-down")
+        if (connections.size >= settings.maxConnections)
+          return Effect.fail<CloseReason>("too-many-connections")
+        const connection = new LocalConnection(options, outlet)
+        counters.connectionsOpened++
+        connections.add(connection)
+        return Effect.succeed(connection)
+      }),
+      (connection) =>
+        Effect.sync(() => {
+          connection.end("normal")
+          Deferred.doneUnsafe(connection.gone, Effect.void)
+          connections.delete(connection)
+        })
+    )
 
   const drain = drainOf(registry, groups, connections, () => {
     draining = true
@@ -169,6 +196,7 @@ const make = Effect.gen(function* () {
       system.fork(serveDuplex(ours))
       return theirs
     }),
+    connectLocal,
     metrics,
     topics,
     createTopic: (name) =>
@@ -187,7 +215,7 @@ const make = Effect.gen(function* () {
 const drainOf = (
   registry: Registry,
   groups: Groups,
-  connections: ReadonlySet<Connection>,
+  connections: ReadonlySet<Served>,
   begin: () => void
 ): Effect.Effect<void> => {
   const emptied = Effect.gen(function* () {

@@ -28,18 +28,21 @@ const maxProducers = 4096
 /** More than a client has in flight. */
 const maxRefused = 1024
 
+/** Sequences before one that count as earlier, and not as later: fewer than half of all. */
+const longestPast = 1_073_741_824
+
 /** Whether `sequence` came before or is `last`, in numbers that begin again after 2^32. */
 const isUpTo = (sequence: number, last: number): boolean => ((sequence - last) | 0) <= 0
 
 const isAmong = (sequence: number, { first, last }: Refused): boolean =>
   isUpTo(first, sequence) && isUpTo(sequence, last)
 
-/** What is still refused when `sequence` has come after all. */
-const without = (refused: Refused, sequence: number): ReadonlyArray<Refused> => {
-  if (!isAmong(sequence, refused)) return [refused]
-  const before = { first: refused.first, last: (sequence - 1) >>> 0 }
-  const after = { first: (sequence + 1) >>> 0, last: refused.last }
-  return [before, after].filter(({ first, last }) => isUpTo(first, last))
+/** What is still refused when those sequences have come after all. */
+const without = (refused: Refused, first: number, last: number): ReadonlyArray<Refused> => {
+  if (!isUpTo(first, refused.last) || !isUpTo(refused.first, last)) return [refused]
+  const before = { first: refused.first, last: (first - 1) >>> 0 }
+  const after = { first: (last + 1) >>> 0, last: refused.last }
+  return [before, after].filter((each) => isUpTo(each.first, each.last))
 }
 
 export class Producers {
@@ -68,9 +71,28 @@ export class Producers {
     if (batch.epoch > 0) known.offset = batch.offset + batch.count - 1
     known.at = batch.timestamp
     if (!batch.resent) return
-    const refused = known.refused?.flatMap((each) => without(each, batch.firstSequence))
+    const refused = known.refused?.flatMap((each) => without(each, batch.firstSequence, batch.firstSequence))
     known.refused = refused?.slice(-maxRefused)
     this.resume(known, batch)
+  }
+
+  /**
+   * The batch is in the log, whose batches are told in order. What its publisher sent before and between those is not: it
+   * was refused, or published to other topics.
+   */
+  restore(batch: Batch, producer: string): void {
+    const { firstSequence, lastSequence } = batch
+    const last = this.known.get(producer)?.sequence ?? (firstSequence - longestPast) >>> 0
+    this.remember(batch, producer)
+    const known = this.known.get(producer)
+    if (known === undefined) return
+    const missing = { first: (last + 1) >>> 0, last: (firstSequence - 1) >>> 0 }
+    if (isUpTo(missing.first, missing.last)) {
+      known.refused = [...(known.refused ?? []), missing].slice(-maxRefused)
+    } else if (isUpTo(firstSequence, last)) {
+      // It was held until its time, while others came.
+      known.refused = known.refused?.flatMap((each) => without(each, firstSequence, lastSequence))
+    }
   }
 
   /** The batch was not stored, though later ones of its publisher may be. */

@@ -250,7 +250,6 @@ export class Topic extends Actor<Batch> implements LogOwner {
   }
 
   stored(batch: Batch): void {
-    this.settle()
     this.feed ??= new Feed(
       this.system,
       (stored) => this.pass(stored),
@@ -258,29 +257,31 @@ export class Topic extends Actor<Batch> implements LogOwner {
     )
     this.remember(batch)
     this.feed.take(batch)
+    this.settle()
   }
 
   held(batch: Batch): void {
-    this.settle()
     batch.epoch = 0
     batch.offset = 0
     this.known.held(batch)
     this.giveReceipt(batch, this.log.durability)
     batch.publisher = undefined
     this.options.held()
+    this.settle()
   }
 
   refused(batch: Batch, error: MessageLogError): void {
-    this.settle()
     this.options.tracer?.failed(batch, Cause.fail(error))
     this.known.refused(batch)
     // It has had its receipt, which promised no more than that.
     if (this.log.isReceiptEarly && batch.wantsReceipt && batch.holdUntil === 0) batch.publisher = undefined
     this.rest = this.options.refused(this, batch, error) ?? this.rest
+    this.settle()
     // Else it rests when it is through with what it is at.
     if (this.isIdle && this.rest !== undefined) this.start(this.takeRest() ?? Effect.void)
   }
 
+  /** To be called when all else is known of a batch: who waits for this asks for it at once. */
   private settle(): void {
     this.inFlight--
     const listeners = this.settledListeners
@@ -344,9 +345,10 @@ export class Topic extends Actor<Batch> implements LogOwner {
     return true
   }
 
-  private answerDuplicate(batch: Batch, offset: number): void {
-    batch.epoch = this.log.epoch
-    batch.offset = offset
+  /** Without an offset it is held until its time. */
+  private answerDuplicate(batch: Batch, offset: number | undefined): void {
+    batch.epoch = offset === undefined ? 0 : this.log.epoch
+    batch.offset = offset ?? 0
     this.options.counters.messagesDuplicate += batch.count
     if (batch.wantsReceipt) batch.publisher?.receipt(batch, this.log.durability, true)
     batch.publisher = undefined

@@ -128,7 +128,6 @@ describe("topic - receipts", () => {
       (client) => void client.publish("a", ["x"], { session: 9 })
     ],
     ["a message too large", "message-too-large", (client) => void client.publish("a", ["x".repeat(1001)])],
-    ["messages to be held", "unsupported", (client) => void client.publish("a", ["x"], { deliverAt: 1 })],
     [
       "fewer records than it says",
       "malformed-batch",
@@ -163,6 +162,23 @@ describe("topic - receipts", () => {
       }).pipe(Effect.provide(hubWith({ maxMessageSize: 1000 })))
     )
   }
+
+  it.effect("topic - messages to be held get a receipt without a place, and their place at their time", () =>
+    Effect.gen(function* () {
+      const client = yield* greeted()
+      yield* client.subscribe("a")
+      const held = yield* client.publishAndWait("a", numbered(2), { deliverAt: 1000 })
+      assert.deepInclude(held, { position: { epoch: 0, offset: 0 }, count: 2, durability: "accepted" })
+      assert.strictEqual((yield* client.publishAndWait("a", ["first"])).position.offset, 0)
+      yield* TestClock.adjust(999)
+      yield* client.settled
+      assert.deepStrictEqual(texts(client.delivered(1)), ["first"])
+      yield* TestClock.adjust(1)
+      const found = yield* client.messages(1, 2)
+      assert.deepStrictEqual([texts(found), offsets(found)], [numbered(2), [1, 2]])
+      assert.isTrue(found.every(({ timestamp }) => timestamp === 1000))
+    }).pipe(Effect.provide(hubWith()))
+  )
 
   it.effect("topic - a channel may be published to and subscribed by its full name only", () =>
     Effect.gen(function* () {

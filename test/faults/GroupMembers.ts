@@ -7,6 +7,7 @@ import type { FrameOf } from "../../src/protocol/Frame.ts"
 import { notGiven, unlimitedCredit } from "../../src/protocol/Op.ts"
 import * as Failure from "../../src/sdk/Failure.ts"
 import type { GroupDelivery } from "../../src/sdk/GroupSubscription.ts"
+import type { PolestarOptions } from "../../src/sdk/Polestar.ts"
 import type { PolestarError } from "../../src/sdk/PolestarError.ts"
 import * as Topic from "../../src/sdk/Topic.ts"
 import type { DeliverFrame, WireClient } from "../actors/WireClient.ts"
@@ -34,10 +35,11 @@ const groupOptions = {
 
 /** Takes part with `join` until the scope ends. */
 export const joinMember = Effect.fnUntraced(function* (
-  options: MemberOptions
+  options: MemberOptions,
+  client: Partial<PolestarOptions> = {}
 ): Effect.fn.Return<void, PolestarError, Scope.Scope> {
   const { failsOneIn, life, pattern, port, random, record } = options
-  const star = yield* sdkClient(port)
+  const star = yield* sdkClient(port, client)
   const group = yield* star.join(Topic.pattern(pattern, Value), { group: record.name, ...groupOptions })
   const settle = (deliveries: ReadonlyArray<GroupDelivery<Value>>) => {
     for (const { position, topic } of deliveries) record.came(topic, position.offset)
@@ -56,10 +58,11 @@ export const joinMember = Effect.fnUntraced(function* (
 
 /** Takes part with `consume` until it is interrupted. Its acknowledgements are not confirmed to anybody. */
 export const consumeMember = Effect.fnUntraced(function* (
-  options: MemberOptions
+  options: MemberOptions,
+  client: Partial<PolestarOptions> = {}
 ): Effect.fn.Return<void, PolestarError, Scope.Scope> {
   const { failsOneIn, pattern, port, random, record } = options
-  const star = yield* sdkClient(port)
+  const star = yield* sdkClient(port, client)
   const source = Topic.pattern(pattern, Value)
   yield* star.consume(
     source,

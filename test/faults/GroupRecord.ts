@@ -78,6 +78,15 @@ export class GroupRecord {
     return missing
   }
 
+  /** Offsets of a topic whose acknowledgement was confirmed. */
+  allConfirmed(topic: string): ReadonlySet<number> {
+    const offsets = new Set<number>()
+    this.topics.get(topic)?.forEach((seen, offset) => {
+      if (seen !== undefined && seen.confirmedAt > 0) offsets.add(offset)
+    })
+    return offsets
+  }
+
   private seenOf(topic: string, offset: number): Seen {
     let all = this.topics.get(topic)
     if (all === undefined) {

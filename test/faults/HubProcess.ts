@@ -9,11 +9,11 @@ export class Child {
   readonly messages: Array<unknown> = []
   private readonly listeners = new Set<() => void>()
 
-  constructor(script: string, args: ReadonlyArray<string>) {
+  constructor(script: string, args: ReadonlyArray<string>, stderr: "inherit" | "ignore") {
     this.process = fork(fileURLToPath(new URL(script, import.meta.url)), args, {
       execArgv: ["--expose-gc"],
       serialization: "advanced",
-      stdio: ["ignore", "inherit", "inherit", "ipc"]
+      stdio: ["ignore", "inherit", stderr, "ipc"]
     })
     this.process.on("message", (message) => {
       this.messages.push(message)
@@ -21,9 +21,13 @@ export class Child {
     })
   }
 
-  static spawn(script: string, args: ReadonlyArray<string> = []): Effect.Effect<Child, never, Scope.Scope> {
+  static spawn(
+    script: string,
+    args: ReadonlyArray<string> = [],
+    stderr: "inherit" | "ignore" = "inherit"
+  ): Effect.Effect<Child, never, Scope.Scope> {
     return Effect.acquireRelease(
-      Effect.sync(() => new Child(script, args)),
+      Effect.sync(() => new Child(script, args, stderr)),
       (child) => child.kill("SIGKILL")
     )
   }
@@ -90,10 +94,11 @@ export const memorySettles = (hub: HubProcess, limit: number): Effect.Effect<voi
 
 /** A hub that listens, with these settings and otherwise defaults. */
 export const startHub = Effect.fnUntraced(function* (
-  settings: Readonly<Record<string, string | number>> = {}
+  settings: Readonly<Record<string, string | number>> = {},
+  stderr: "inherit" | "ignore" = "inherit"
 ): Effect.fn.Return<HubProcess, FaultError, Scope.Scope> {
   const args = Object.entries({ port: 0, ...settings }).map(([key, value]) => `${key}=${value}`)
-  const child = yield* Child.spawn("./HubMain.ts", args)
+  const child = yield* Child.spawn("./HubMain.ts", args, stderr)
   const { port } = yield* child.next("the hub to listen", Listening)
   const memory = Effect.suspend(() => {
     child.send("memory")
@@ -110,7 +115,9 @@ export const startCommand = Effect.fnUntraced(function* (
   flags: ReadonlyArray<string> = []
 ): Effect.fn.Return<(signal: NodeJS.Signals) => Effect.Effect<void>, FaultError, Scope.Scope> {
   const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
-  const args = [main, "hub", "--port", `${port}`, "--log-level", "error", ...flags]
+  // Nothing on disk unless a test asks for it.
+  const storage = flags.includes("--data-dir") ? [] : ["--durability", "> = memory"]
+  const args = [main, "hub", "--port", `${port}`, "--log-level", "error", ...storage, ...flags]
   const child = yield* Effect.acquireRelease(
     Effect.sync(() => spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })),
     (spawned) => killed(spawned, "SIGKILL")

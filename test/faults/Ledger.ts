@@ -111,8 +111,14 @@ export class Ledger {
     return missing
   }
 
-  /** Checks what was found of a topic against the first `count` receipts. */
-  check(topic: string, epoch: number, found: ReadonlyArray<Found>, count = this.told.length): void {
+  /** Checks what was found of a topic against the first `count` receipts; also the order, unless batches were refused. */
+  check(
+    topic: string,
+    epoch: number,
+    found: ReadonlyArray<Found>,
+    count = this.told.length,
+    order: "ordered" | "refused" = "ordered"
+  ): void {
     const at = new Map<number, Value>()
     const last = new Map<number, number>()
     for (const item of found) {
@@ -122,11 +128,13 @@ export class Ledger {
       }
       const [who, n] = item.value
       const before = last.get(who) ?? -1
-      if (n <= before) assert.fail(`${topic}: message ${n} of publisher ${who} stands after its ${before}`)
+      if (n <= before && order === "ordered")
+        assert.fail(`${topic}: message ${n} of publisher ${who} stands after its ${before}`)
       last.set(who, n)
       at.set(item.offset, item.value)
     }
     const whole = new Map([...at].map(([offset, [who, n]]) => [`${who} ${n}`, offset]))
+    assert.strictEqual(whole.size, found.length, `${topic} has messages twice`)
     for (const told of this.told.slice(0, count)) {
       if (told.topic !== topic) continue
       assert.strictEqual(told.epoch, epoch, `the epoch of ${topic}`)
@@ -138,8 +146,13 @@ export class Ledger {
   }
 
   /** The same, and nothing that was published is missing: of a log whose publishers have all their receipts. */
-  checkWhole(topic: string, epoch: number, found: ReadonlyArray<Found>): void {
-    this.check(topic, epoch, found)
+  checkWhole(
+    topic: string,
+    epoch: number,
+    found: ReadonlyArray<Found>,
+    order: "ordered" | "refused" = "ordered"
+  ): void {
+    this.check(topic, epoch, found, this.told.length, order)
     const counts = new Map<number, number>()
     for (const item of found) {
       if ("value" in item) counts.set(item.value[0], (counts.get(item.value[0]) ?? 0) + 1)

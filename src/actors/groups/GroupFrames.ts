@@ -6,7 +6,7 @@ import { maxAckRanges, notGiven } from "../../protocol/Op.ts"
 import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
 import { isForSubscribers } from "../../protocol/TopicName.ts"
 import { type ClientFrames, mayNotAdd } from "../ClientFrames.ts"
-import type { Connection } from "../Connection.ts"
+import type { FrameHost } from "../FrameHost.ts"
 import type { Session } from "../Session.ts"
 import type { Group } from "./Group.ts"
 import { isGroupName } from "./GroupRecord.ts"
@@ -16,11 +16,11 @@ type Refusal = readonly [ErrorCode, string?]
 
 export class GroupFrames {
   private readonly frames: ClientFrames
-  private readonly connection: Connection
+  private readonly host: FrameHost
 
-  constructor(frames: ClientFrames, connection: Connection) {
+  constructor(frames: ClientFrames, host: FrameHost) {
     this.frames = frames
-    this.connection = connection
+    this.host = host
   }
 
   join(frame: FrameOf<"Join">): undefined {
@@ -31,7 +31,7 @@ export class GroupFrames {
     const { creditBytes, creditMessages } = this.frames.creditOf(frame)
     const member = new Member(session, frame.subscription, frame.group, creditMessages, creditBytes)
     session.members.set(member.id, member)
-    const { groups } = this.connection.options
+    const { groups } = this.host.options
     const joining = groups.findOrCreate({
       name: frame.group,
       pattern: frame.pattern,
@@ -55,7 +55,7 @@ export class GroupFrames {
     // It may have left while the group was made.
     if (member.closed) return
     member.group = group
-    this.connection.writer.control({
+    this.host.writer.control({
       _tag: "Joined",
       session: frame.session,
       request: frame.request,
@@ -89,7 +89,7 @@ export class GroupFrames {
   private groupOf(frame: FrameOf<"Ack"> | FrameOf<"Refuse">): Group | undefined {
     const session = this.frames.sessionOf(frame.session)
     const isMember = session?.memberOf(frame.group) !== undefined
-    const group = isMember ? this.connection.options.groups.find(frame.group) : undefined
+    const group = isMember ? this.host.options.groups.find(frame.group) : undefined
     const code: ErrorCode | undefined =
       session === undefined
         ? "unknown-session"
@@ -106,7 +106,7 @@ export class GroupFrames {
   private confirm(frame: FrameOf<"Ack"> | FrameOf<"Refuse">, group: Group): void {
     const { request, session } = frame
     if (request === 0) return
-    group.saver.whenSaved(() => this.connection.writer.control({ _tag: "Acked", session, request }))
+    group.saver.whenSaved(() => this.host.writer.control({ _tag: "Acked", session, request }))
   }
 }
 

@@ -1,0 +1,34 @@
+/** What the handling of a client's frames needs of whoever carries them: a socket, or a transport in this process. */
+import type { Deferred } from "effect"
+import type { CloseReason } from "../protocol/CloseReason.ts"
+import type { FrameOf } from "../protocol/Frame.ts"
+import type { ConnectionOptions } from "./Connection.ts"
+import type { Outlet } from "./Outlet.ts"
+import type { Session } from "./Session.ts"
+
+/** A client as its hub sees it. */
+export interface Served {
+  readonly sessions: ReadonlyMap<number, Session>
+  /** Whether something was delivered that the client has not taken. */
+  readonly isWaiting: boolean
+  /** While the hub drains, nothing is taken any more. */
+  isDraining: boolean
+  /** Done when nothing more goes out. */
+  readonly gone: Deferred.Deferred<void>
+  /** Says why, and ends. */
+  readonly end: (reason: CloseReason) => void
+  /** To be called at intervals: ends it if the peer neither took nor sent anything since the last time. */
+  readonly checkWriting: () => void
+}
+
+export interface FrameHost {
+  readonly options: ConnectionOptions
+  readonly writer: Outlet
+  readonly sessions: Map<number, Session>
+  /** Whether it has said hello. */
+  readonly welcomed: boolean
+  readonly isDraining: boolean
+  readonly welcome: (name: string) => void
+  readonly requests: { readonly take: (frame: FrameOf<"Request">) => void }
+  readonly sessionClosed: (session: Session, reason: CloseReason, subscription: number) => void
+}

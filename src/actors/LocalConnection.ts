@@ -1,0 +1,206 @@
+/**
+ * A client of a transport that does not speak frames as bytes: it says the same frames as values, is answered by the
+ * same, and gets its batches as they are. So what a client may do, and what it is told, is in one place for all
+ * transports; such a transport only translates.
+ */
+import { Deferred, Effect } from "effect"
+import { Batch, type Publisher } from "../protocol/Batch.ts"
+import { ByteWriter, encodeText } from "../protocol/Bytes.ts"
+import type { CloseReason } from "../protocol/CloseReason.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import type { Frame, FrameOf } from "../protocol/Frame.ts"
+import { checkRecords, encodeRecord, type Message } from "../protocol/Message.ts"
+import type { Durability } from "../protocol/Position.ts"
+import { beginPublish, endPublish, maxRecordsPerFrame } from "../protocol/Publish.ts"
+import { ClientFrames } from "./ClientFrames.ts"
+import type { ConnectionOptions } from "./Connection.ts"
+import type { FrameHost, Served } from "./FrameHost.ts"
+import type { Outlet } from "./Outlet.ts"
+import type { Session } from "./Session.ts"
+
+/** A transport's end. `control` and `deliver` of it are called within turns of the hub. */
+export interface LocalOutlet extends Outlet {
+  /** Whether something that was delivered is still on its way to the client. */
+  readonly isWaiting: boolean
+  /** The connection has ended; nothing more is delivered. */
+  readonly ended: (reason: CloseReason) => void
+  /** To be called at intervals: whether the peer has taken something since the last time, or has nothing to take. */
+  readonly isTaking: () => boolean
+}
+
+export interface LocalPublish {
+  readonly priority?: number | undefined
+  /** Milliseconds. */
+  readonly ttl?: number | undefined
+  /** Milliseconds since 1970. */
+  readonly deliverAt?: number | undefined
+}
+
+export interface LocalReceipt {
+  readonly epoch: number
+  /** Of the first message; both are 0 if it is held until its time. */
+  readonly offset: number
+  readonly durability: Durability
+  readonly duplicate: boolean
+}
+
+export class LocalConnection implements FrameHost, Served {
+  readonly options: ConnectionOptions
+  readonly writer: LocalOutlet
+  readonly sessions = new Map<number, Session>()
+  readonly gone = Deferred.makeUnsafe<void>()
+  readonly welcomed = true
+  isDraining = false
+  private isEnded = false
+  private readonly frames: ClientFrames
+  private sequence = 0
+
+  constructor(options: ConnectionOptions, outlet: LocalOutlet) {
+    this.options = options
+    this.writer = outlet
+    this.frames = new ClientFrames(this, true)
+  }
+
+  get isWaiting(): boolean {
+    return this.writer.isWaiting
+  }
+
+  /** Does what the frame says, as for any client. The answers come to the outlet. */
+  send(frame: Frame): void {
+    if (this.isEnded) return
+    this.options.registry.system.turn(() => {
+      const reason = this.frames.handle(frame)
+      if (reason !== undefined) this.end(reason)
+    })
+  }
+
+  /** Answers a request as the hub would answer the frame. */
+  request(method: string, body: Uint8Array): Effect.Effect<Uint8Array, ErrorCode> {
+    return this.options.answer(method, body)
+  }
+
+  readonly requests = {
+    take: (frame: FrameOf<"Request">): void => {
+      this.writer.control({
+        _tag: "Failure",
+        session: 0,
+        request: frame.request,
+        code: "unsupported",
+        message: "requests are asked by value here"
+      })
+    }
+  }
+
+  /**
+   * Publishes messages of one topic in the session, in order and together: the receipt stands for all of them. At most
+   * 65,535. If it is interrupted they may have been published.
+   */
+  publish(
+    session: number,
+    topic: string,
+    messages: ReadonlyArray<Message>,
+    options: LocalPublish = {}
+  ): Effect.Effect<LocalReceipt, ErrorCode> {
+    return Effect.callback<LocalReceipt, ErrorCode>((resume) => {
+      const refuse = (code: ErrorCode) => resume(Effect.fail(code))
+      const opened = this.sessions.get(session)
+      if (this.isDraining || this.isEnded) return refuse("shutting-down")
+      if (opened === undefined) return refuse("unknown-session")
+      const batch = this.batchOf(opened, topic, messages, options)
+      if (typeof batch === "string") return refuse(batch)
+      batch.publisher = new OncePublisher(opened, {
+        stored: (receipt) => resume(Effect.succeed(receipt)),
+        refused: refuse
+      })
+      const found = this.options.registry.topicNamed(topic)
+      if (typeof found === "string") return refuse(found)
+      this.options.registry.system.fork(found.tell(batch))
+    })
+  }
+
+  private batchOf(
+    session: Session,
+    topic: string,
+    messages: ReadonlyArray<Message>,
+    options: LocalPublish
+  ): Batch | ErrorCode {
+    const { maxMessage, registry } = this.options
+    if (messages.length === 0 || messages.length > maxRecordsPerFrame) return "malformed-batch"
+    const name = encodeText(topic)
+    const found = registry.topicOfBytes(name, 0, name.length)
+    if (typeof found === "string") return found
+    const writer = new ByteWriter(256)
+    const sequence = ++this.sequence
+    const start = beginPublish(writer, { ...options, session: 0, sequence, topic: name, receipt: true })
+    const records = writer.at
+    for (const message of messages) {
+      if (message.payload.length > maxMessage) return "message-too-large"
+      if (encodeRecord(writer, message) !== undefined) return "malformed-batch"
+    }
+    endPublish(writer, start, messages.length)
+    const bytes = writer.written()
+    const batch = new Batch(found, bytes, 0, bytes.length, messages.length, options.priority ?? 0, session.id)
+    batch.records = checkRecords(bytes, records, bytes.length, messages.length, maxMessage)
+    batch.incarnation = session.incarnation
+    batch.firstSequence = sequence
+    batch.lastSequence = sequence
+    batch.wantsReceipt = true
+    batch.expires = options.ttl ?? 0
+    batch.holdUntil = options.deliverAt ?? 0
+    batch.receivedAt = registry.system.nowFine()
+    return batch
+  }
+
+  welcome(): void {}
+
+  sessionClosed(session: Session, reason: CloseReason, subscription: number): void {
+    if (this.sessions.get(session.number) !== session) return
+    this.sessions.delete(session.number)
+    this.writer.control({ _tag: "Closed", session: session.number, request: 0, reason, subscription })
+  }
+
+  /** Ends its sessions, and tells the transport why. */
+  end(reason: CloseReason): void {
+    if (this.isEnded) return
+    this.isEnded = true
+    this.options.registry.counters.closed(reason)
+    for (const session of [...this.sessions.values()]) session.close(reason)
+    this.writer.ended(reason)
+  }
+
+  checkWriting(): void {
+    if (!this.writer.isTaking()) this.end("write-timeout")
+  }
+}
+
+/** Tells one publish what became of it. */
+class OncePublisher implements Publisher {
+  readonly id: string
+  readonly ordinal: number
+  readonly producer: string
+  private readonly told: {
+    readonly stored: (receipt: LocalReceipt) => void
+    readonly refused: (code: ErrorCode) => void
+  }
+
+  constructor(
+    session: Session,
+    told: {
+      readonly stored: (receipt: LocalReceipt) => void
+      readonly refused: (code: ErrorCode) => void
+    }
+  ) {
+    this.id = session.id
+    this.ordinal = session.ordinal
+    this.producer = session.producer
+    this.told = told
+  }
+
+  receipt({ epoch, offset }: Batch, durability: Durability, duplicate: boolean): void {
+    this.told.stored({ epoch, offset, durability, duplicate })
+  }
+
+  reject(_batch: Batch, code: ErrorCode): void {
+    this.told.refused(code)
+  }
+}

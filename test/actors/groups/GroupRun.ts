@@ -1,0 +1,403 @@
+/** A schedule run against a hub that crashes, with everything that its clients see checked against the model. */
+import { assert } from "@effect/vitest"
+import { Clock, Effect, type Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { encodeText } from "../../../src/protocol/Bytes.ts"
+import type { Fate } from "../../../src/protocol/Position.ts"
+import { type HubLives, hubLives } from "../HubLives.ts"
+import type { Received, WireClient, WireClientError } from "../WireClient.ts"
+import { GroupClient } from "./GroupClient.ts"
+import { GroupModel, type ModelMessage, type ModelRules } from "./GroupModel.ts"
+
+export interface GroupRules extends ModelRules {
+  readonly backoff: number
+}
+
+export const StepKinds = [
+  "publish",
+  "publishAgain",
+  "join",
+  "leave",
+  "lose",
+  "acknowledge",
+  "acknowledgeUpTo",
+  "refuse",
+  "advance",
+  "crash",
+  "holdLog",
+  "holdStore",
+  "releaseLog",
+  "releaseStore"
+] as const
+
+export interface Step {
+  readonly kind: (typeof StepKinds)[number]
+  readonly a: number
+  readonly b: number
+  readonly c: number
+}
+
+interface Frame {
+  readonly sequence: number
+  readonly topic: string
+  readonly texts: ReadonlyArray<string>
+  readonly key: string | undefined
+  readonly id: string | undefined
+  readonly priority: number
+  state: "sent" | "stored" | "duplicate" | "rejected"
+  offset: number
+}
+
+interface Member {
+  readonly client: GroupClient
+  /** What it was given and has said nothing of. */
+  readonly held: Map<ModelMessage, Received>
+}
+
+interface Said {
+  readonly client: GroupClient
+  readonly request: number
+  readonly messages: ReadonlyArray<ModelMessage>
+}
+
+const topics = ["a.x", "a.y"] as const
+const logged = [...topics, "$dead.g.a.x", "$dead.g.a.y"]
+const fates = ["again", "dead", "park", "back", "hold"] as const satisfies ReadonlyArray<Fate>
+const mostMembers = 3
+const longestDelay = 3000
+
+const pick = <A>(all: ReadonlyArray<A>, at: number): A | undefined => all[at % all.length]
+
+type Run<A = void> = Effect.Effect<A, WireClientError>
+
+export class GroupRun {
+  readonly lives: HubLives
+  readonly model: GroupModel
+  private readonly rules: GroupRules
+  private readonly frames: Array<Frame> = []
+  private members: ReadonlyArray<Member> = []
+  /** Given in an earlier life, and nothing was said of it. */
+  private readonly orphans = new Map<ModelMessage, Received>()
+  private said: ReadonlyArray<Said> = []
+  private publisher!: WireClient
+  private seen = 0
+
+  constructor(lives: HubLives, rules: GroupRules) {
+    this.lives = lives
+    this.rules = rules
+    this.model = new GroupModel(rules)
+  }
+
+  static make(rules: GroupRules): Effect.Effect<GroupRun, WireClientError, Scope.Scope> {
+    return Effect.gen(function* () {
+      const lives = yield* hubLives({ deduplicationWindow: 3_600_000 })
+      const run = new GroupRun(lives, rules)
+      yield* run.connectPublisher()
+      return run
+    })
+  }
+
+  step({ a, b, c, kind }: Step): Run {
+    return Effect.andThen(this[kind](a, b, c), this.look)
+  }
+
+  publish(a: number, b: number, c: number): Run {
+    const sequence = this.frames.length + 1
+    const texts = Array.from({ length: 1 + (b % 3) }, (_, index) => `${sequence}.${index}`)
+    const key = pick(["k", "l", undefined], c)
+    const id = texts.length === 1 && a % 4 < 2 ? `i${sequence}` : undefined
+    return this.send({ topic: topics[a % 2]!, texts, key, id, priority: c % 5 === 0 ? 7 : 0 })
+  }
+
+  /** A message of an id that was published before, as another frame. */
+  publishAgain(a: number): Run {
+    const frame = pick(
+      this.frames.filter(({ id }) => id !== undefined),
+      a
+    )
+    return frame === undefined ? Effect.void : this.send(frame)
+  }
+
+  join(): Run {
+    if (this.members.length >= mostMembers) return Effect.void
+    return Effect.gen({ self: this }, function* () {
+      const wire = yield* this.connected(1)
+      const client = new GroupClient(wire)
+      const { ackWait, backoff, maxDeliveries, maxInFlight, order } = this.rules
+      client.askToJoin("g", "a.*", {
+        order,
+        ackWait,
+        maxDeliveries,
+        maxInFlight,
+        backoff,
+        maxBackoff: longestDelay
+      })
+      this.members = [...this.members, { client, held: new Map() }]
+    })
+  }
+
+  leave(a: number): Run {
+    return this.end(a, (client) => client.wire.unsubscribe(1))
+  }
+
+  lose(a: number): Run {
+    return this.end(a, (client) => client.wire.duplex.destroy())
+  }
+
+  acknowledge(a: number, b: number, c: number): Run {
+    const member = pick(this.members, a)
+    if (member === undefined) return Effect.void
+    // One may acknowledge what was delivered before a crash.
+    const own = c % 3 === 0 ? this.orphans : member.held
+    const all = [...own.keys()]
+    const first = pick(all, b)
+    if (first === undefined) return Effect.void
+    const chosen = all.filter((each) => each.topic === first.topic).slice(0, 1 + (c % 4))
+    const messages = c % 2 === 0 ? [first] : chosen
+    const received = messages.flatMap((message) => own.get(message) ?? [])
+    return Effect.sync(() => {
+      const request = member.client.sendAck("g", received)
+      this.done(member.client, request, messages)
+    })
+  }
+
+  acknowledgeUpTo(a: number, b: number): Run {
+    const member = pick(this.members, a)
+    const received = pick([...(member?.held.values() ?? [])], b)
+    if (member === undefined || received === undefined) return Effect.void
+    return Effect.sync(() => {
+      const ranges = [{ from: 0, to: received.offset + 1 }]
+      const request = member.client.sendAckOf("g", received, ranges)
+      const isOne = ({ offset, topic }: ModelMessage) => topic === received.topic && offset <= received.offset
+      this.done(member.client, request, [...this.model.messages.values()].filter(isOne))
+    })
+  }
+
+  refuse(a: number, b: number, c: number): Run {
+    const member = pick(this.members, a)
+    const message = pick([...(member?.held.keys() ?? [])], b)
+    const received = message === undefined ? undefined : member?.held.get(message)
+    if (member === undefined || message === undefined || received === undefined) return Effect.void
+    const fate = pick(fates, c) ?? "again"
+    return Effect.gen({ self: this }, function* () {
+      const options = { fate, error: "no", ...(b % 2 === 0 ? { delay: (b * 7) % longestDelay } : {}) }
+      member.client.sendRefusal("g", [received], options)
+      if (fate === "hold") {
+        if (message.flyingUntil > 0 && message.member === member)
+          message.flyingUntil = (yield* Clock.currentTimeMillis) + this.rules.ackWait
+        return
+      }
+      member.held.delete(message)
+      this.model.landed(message)
+      if (fate === "dead") message.isCondemned = true
+      if (fate === "dead" || fate === "park") message.isOpen = false
+    })
+  }
+
+  advance(a: number): Run {
+    return TestClock.adjust([1, 50, 400, 1000, 2000][a % 5]!)
+  }
+
+  /** At once, or after the disk took some of what is on its way without a word. */
+  crash(a: number, b: number): Run {
+    return Effect.gen({ self: this }, function* () {
+      if (a % 3 === 0) for (const topic of logged) this.lives.log.keepUntold(topic, b % 3)
+      if (a % 2 === 0) this.lives.store.keepUntold(b % 4)
+      yield* this.lives.crash
+      this.model.crashed()
+      for (const { held } of this.members) for (const [key, value] of held) this.orphans.set(key, value)
+      this.members = []
+      this.said = []
+      yield* this.lives.start
+      yield* this.connectPublisher()
+    })
+  }
+
+  holdLog(a: number): Run {
+    return Effect.sync(() => void this.lives.log.holdsBack.add(logged[a % logged.length]!))
+  }
+
+  holdStore(): Run {
+    return Effect.sync(() => {
+      this.lives.store.holdsBack = true
+    })
+  }
+
+  releaseLog(a: number, b: number, c: number): Run {
+    return Effect.sync(() => {
+      const { log } = this.lives
+      const topic = logged[a % logged.length]!
+      if (c % 4 === 0) log.refuse(topic, 1 + (b % 2), "full")
+      else if (c % 4 === 1) log.release(topic, 1)
+      else {
+        log.holdsBack.delete(topic)
+        log.release(topic)
+      }
+    })
+  }
+
+  releaseStore(a: number, b: number): Run {
+    return Effect.sync(() => {
+      const { store } = this.lives
+      if (a % 4 === 0) store.refuse(1)
+      else if (a % 4 === 1) store.release(1 + (b % 2))
+      else {
+        store.holdsBack = false
+        store.release()
+      }
+    })
+  }
+
+  /** All faults end, one member is there, and everything must find its end. */
+  readonly finish: Run = Effect.gen({ self: this }, function* () {
+    this.lives.log.holdsBack.clear()
+    this.lives.store.holdsBack = false
+    for (const topic of logged) this.lives.log.release(topic)
+    this.lives.store.release()
+    yield* this.look
+    while (this.members.length > 0) yield* Effect.andThen(this.leave(0), this.look)
+    yield* this.join()
+    // A save, or a dead letter, that failed is tried again after a second.
+    for (const stage of ["", "released"]) {
+      if (stage !== "") {
+        this.model.isOrderChecked = false
+        yield* this.members[0]!.client.ask("group.resume", { name: "g" }).pipe(Effect.orDie)
+      }
+      for (let second = 0; second <= 2 + longestDelay / 1000; second++) {
+        yield* this.look
+        for (let rounds = 0; this.members[0]!.held.size > 0; rounds++) {
+          assert.isBelow(rounds, 500)
+          yield* Effect.andThen(this.acknowledgeUpTo(0, rounds), this.look)
+        }
+        yield* TestClock.adjust(1000)
+      }
+    }
+    yield* this.look
+  })
+
+  /** Takes note of all that came, and judges it. */
+  readonly look: Run = Effect.gen({ self: this }, function* () {
+    yield* this.publisher.settled
+    for (const { client } of this.members) yield* client.wire.settled
+    const now = yield* Clock.currentTimeMillis
+    for (const member of this.members) {
+      for (const received of member.client.wire.delivered(1)) {
+        this.model.delivered(received, member, this.seen, now)
+        const message = this.model.find(received)!
+        for (const other of this.members) if (other !== member) other.held.delete(message)
+        member.held.set(message, received)
+        this.orphans.delete(message)
+      }
+      assert.deepStrictEqual(member.client.wire.takeAll("Failure"), [])
+      assert.deepStrictEqual(member.client.wire.takeAll("Gap"), [])
+      member.client.wire.takeAll("Ping")
+    }
+    // Only now, so that what was on its way before is not taken for what came after.
+    this.said = this.said.filter(({ client, messages, request }) => {
+      if (!client.wasAcked(request)) return true
+      for (const message of messages) message.isAcked = true
+      return false
+    })
+    this.readReceipts()
+    this.seen = now
+  })
+
+  private readReceipts(): void {
+    for (const receipt of this.publisher.takeAll("Receipt")) {
+      const { count, duplicate, firstSequence, lastSequence, position } = receipt
+      assert.strictEqual(firstSequence, lastSequence)
+      const frame = this.frames[firstSequence - 1]!
+      if (frame.state !== "sent") continue
+      frame.state = duplicate ? "duplicate" : "stored"
+      if (duplicate) continue
+      assert.strictEqual(count, frame.texts.length)
+      frame.offset = position.offset
+      for (const [index, text] of frame.texts.entries())
+        this.model.stored(frame.topic, position.offset + index, text)
+    }
+    for (const { firstSequence } of this.publisher.takeAll("Rejected"))
+      this.frames[firstSequence - 1]!.state = "rejected"
+  }
+
+  private send(of: Pick<Frame, "topic" | "texts" | "key" | "id" | "priority">): Run {
+    return Effect.sync(() => {
+      const { id, key, priority, texts, topic } = of
+      const sequence = this.frames.length + 1
+      const frame: Frame = { sequence, topic, texts, key, id, priority, state: "sent", offset: -1 }
+      this.frames.push(frame)
+      this.sendFrame(frame, false)
+    })
+  }
+
+  private sendFrame({ id, key, priority, sequence, texts, topic }: Frame, resent: boolean): void {
+    const messages = texts.map((text) => ({
+      payload: encodeText(text),
+      ...(key === undefined ? {} : { key }),
+      ...(id === undefined ? {} : { id })
+    }))
+    this.publisher.publish(topic, messages, { sequence, receipt: true, resent, priority })
+  }
+
+  private connected(session: number): Run<WireClient> {
+    return Effect.gen({ self: this }, function* () {
+      const wire = yield* this.lives.connect
+      wire.answersPings = true
+      yield* wire.begin(session)
+      return wire
+    })
+  }
+
+  private connectPublisher(): Run {
+    return Effect.gen({ self: this }, function* () {
+      this.publisher = yield* this.connected(1)
+      // One at a time, so that each has its own receipt.
+      for (const frame of this.frames) {
+        if (frame.state !== "sent") continue
+        this.sendFrame(frame, true)
+        yield* this.publisher.settled
+      }
+    })
+  }
+
+  private end(at: number, how: (client: GroupClient) => void): Run {
+    const member = pick(this.members, at)
+    if (member === undefined) return Effect.void
+    return Effect.gen({ self: this }, function* () {
+      how(member.client)
+      yield* this.publisher.settled
+      // What it was given until then it has had.
+      const now = yield* Clock.currentTimeMillis
+      for (const received of member.client.wire.delivered(1))
+        this.model.delivered(received, member, this.seen, now)
+      this.model.left(member)
+      this.members = this.members.filter((each) => each !== member)
+    })
+  }
+
+  private done(client: GroupClient, request: number, messages: ReadonlyArray<ModelMessage>): void {
+    this.said = [...this.said, { client, request, messages }]
+    for (const message of messages) {
+      message.isOpen = false
+      this.model.landed(message)
+      this.orphans.delete(message)
+      for (const { held } of this.members) held.delete(message)
+    }
+  }
+
+  /** What the log must have, by topic: each text once, and of what has a place of its own, in order. */
+  texts(topic: string): { readonly stored: ReadonlySet<string>; readonly unsettled: number } {
+    const own = this.frames.filter((frame) => frame.topic === topic)
+    const stored = own.filter(({ state }) => state === "stored" || state === "duplicate")
+    return {
+      stored: new Set(stored.flatMap(({ texts }) => texts)),
+      unsettled: own.filter(({ state }) => state === "sent").length
+    }
+  }
+
+  /** Offsets of the frames that have one, in the order in which they were published. */
+  offsets(topic: string): ReadonlyArray<number> {
+    return this.frames
+      .filter((frame) => frame.topic === topic && frame.state === "stored")
+      .map(({ offset }) => offset)
+  }
+}
