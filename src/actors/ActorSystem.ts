@@ -21,6 +21,8 @@ export class ActorSystem {
   queuedBytes = 0
   readonly maxQueuedBytes: number
   private turnTime = 0
+  /** The time of day less what had elapsed, when the system began. */
+  private readonly steadyFrom: number
   private readonly context: Context.Context<never>
   private readonly clock: Clock.Clock
   private dirty: Array<Flushable> = []
@@ -35,6 +37,7 @@ export class ActorSystem {
     this.scope = scope
     this.context = context
     this.clock = Context.get(context, Clock.Clock)
+    this.steadyFrom = this.clock.currentTimeMillisUnsafe() - this.elapsed()
   }
 
   /** Milliseconds since 1970; within a turn, of its beginning. */
@@ -45,6 +48,18 @@ export class ActorSystem {
   /** The same with fractions. */
   nowFine(): number {
     return this.turnTime === 0 ? Number(this.clock.currentTimeNanosUnsafe()) / 1e6 : this.turnTime
+  }
+
+  /**
+   * Milliseconds since 1970 as they would be if nobody had set the clock since the system began: for what is to last so
+   * long, whatever the time of day.
+   */
+  steady(): number {
+    return Math.floor(this.steadyFrom + this.elapsed())
+  }
+
+  private elapsed(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   /** The clock itself, also within a turn, with fractions. */

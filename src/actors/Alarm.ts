@@ -1,4 +1,4 @@
-/** Rings once at the earliest of the times it was set to, on the hub's clock. */
+/** Rings once at the earliest of the times it was set to. */
 import { Effect, Fiber, type Scope } from "effect"
 import type { ActorSystem } from "./ActorSystem.ts"
 
@@ -9,13 +9,20 @@ export class Alarm {
   private readonly system: ActorSystem
   private readonly scope: Scope.Scope
   private readonly ring: () => void
+  private readonly now: () => number
   private at = Number.POSITIVE_INFINITY
   private sleeping: Fiber.Fiber<void> | undefined
 
-  /** `ring` is called as a turn of its own. */
-  constructor(system: ActorSystem, ring: () => void, scope: Scope.Scope = system.scope) {
+  /** `ring` is called as a turn of its own. `now` is by which clock: the hub's, if not given. */
+  constructor(
+    system: ActorSystem,
+    ring: () => void,
+    now: () => number = () => system.now(),
+    scope: Scope.Scope = system.scope
+  ) {
     this.system = system
     this.ring = ring
+    this.now = now
     this.scope = scope
   }
 
@@ -28,7 +35,7 @@ export class Alarm {
   }
 
   private readonly sleep: Effect.Effect<void> = Effect.suspend(() => {
-    const left = this.at - this.system.now()
+    const left = this.at - this.now()
     if (left > 0) return Effect.andThen(Effect.sleep(Math.min(Math.ceil(left), longestSleep)), this.sleep)
     this.at = Number.POSITIVE_INFINITY
     this.sleeping = undefined

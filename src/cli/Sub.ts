@@ -33,7 +33,7 @@ const flags = {
   ),
   from: Flag.String("from").pipe(
     Flag.withMetavar("<where>"),
-    Flag.withDescription(`Starts there: ${startForms}; a new --group also: now, first`),
+    Flag.withDescription(`Starts there: first, ${startForms}; a new --group also: now`),
     Flag.optional
   ),
   count: atLeast("count", 1).pipe(Flag.withDescription("Ends after so many messages"), Flag.optional),
@@ -142,6 +142,7 @@ const fromOf = Effect.fnUntraced(function* (given: Flags): Effect.fn.Return<From
   }
   if (Option.isSome(last)) return { last: last.value }
   if (Option.isNone(from)) return "now"
+  if (from.value.trim() === "first") return "first"
   const start = parseStart(from.value, yield* Clock.currentTimeMillis)
   if (Result.isSuccess(start)) return start.success
   return yield* new UsageError({ message: `--from: ${start.failure}` })

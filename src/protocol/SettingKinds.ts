@@ -19,6 +19,8 @@ export interface Setting<S extends Schema.ConstraintDecoder<unknown>> {
   readonly description: string
   /** Why giving it changes nothing, if so; it is decoded and checked all the same. */
   readonly noEffect: string | undefined
+  /** No error quotes what was given for it. */
+  readonly isSecret?: boolean
 }
 
 export type AnySetting = Setting<Schema.ConstraintDecoder<unknown>>
@@ -138,6 +140,9 @@ export const choice = <const Values extends ReadonlyArray<string>>(
 /** The most characters that a text setting may have; a path is at most so long on every system. */
 const TEXT_LENGTH = 4096
 
+/** The most texts that a setting of several may have. */
+const LIST_LENGTH = 1000
+
 export const TextSchema = Schema.String.check(Schema.isPattern(/\S/), Schema.isMaxLength(TEXT_LENGTH))
 
 /** Text that is not blank. Without a default it is required. */
@@ -159,6 +164,36 @@ export const optionalPath = (options: About) => ({
   description: options.description,
   noEffect: options.noEffect
 })
+
+const RedactedText = Schema.Union([Schema.Redacted(TextSchema), Schema.RedactedFromValue(TextSchema)])
+
+/** Text that is shown nowhere, or nothing: the value is redacted, and an error about it does not quote it. */
+export const optionalSecret = (options: About) => ({
+  schema: Schema.UndefinedOr(RedactedText),
+  default: undefined,
+  unit: "",
+  allowed: `text of 1 to ${TEXT_LENGTH} characters`,
+  description: options.description,
+  noEffect: options.noEffect,
+  isSecret: true
+})
+
+/** Several texts, or nothing: a list, or a line in which they are separated by commas. */
+export const optionalList = <S extends Schema.Codec<string>>(
+  item: S,
+  options: About & { readonly allowed: string }
+) => {
+  const list = Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(LIST_LENGTH))
+  const parts = fromText(Schema.Array(Schema.String), (text) => text.split(",").map((part) => part.trim()))
+  return {
+    schema: Schema.UndefinedOr(Schema.Union([list, parts.pipe(Schema.decodeTo(list))])),
+    default: undefined,
+    unit: "",
+    allowed: `${options.allowed}; several as a list or separated by commas`,
+    description: options.description,
+    noEffect: options.noEffect
+  }
+}
 
 /** Rules by topic in one line; the value stays text, which `parseTopicRules` understands. */
 export const topicRules = <const Words extends ReadonlyArray<string>>(

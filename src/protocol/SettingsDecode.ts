@@ -5,7 +5,14 @@
  */
 import { Result, Schema, Struct } from "effect"
 import type { AnySetting } from "./SettingKinds.ts"
-import { badExpansion, badValue, missingVariable, type SettingsProblem, unknownKey } from "./SettingsError.ts"
+import {
+  badExpansion,
+  badSecret,
+  badValue,
+  missingVariable,
+  type SettingsProblem,
+  unknownKey
+} from "./SettingsError.ts"
 
 export type SettingsTable = Readonly<Record<string, AnySetting>>
 
@@ -89,24 +96,29 @@ const problemOf = (table: SettingsTable, given: Given): SettingsProblem | undefi
   const { key, origin, value } = given
   const setting = Object.hasOwn(table, key) ? table[key] : undefined
   if (setting === undefined) return unknownKey(key, origin, Object.keys(table))
-  return isAllowed(setting, value) ? undefined : badValue(key, origin, value, setting.allowed)
+  if (isAllowed(setting, value)) return undefined
+  if (setting.isSecret === true) return badSecret(key, origin, setting.allowed)
+  return badValue(key, origin, value, setting.allowed)
 }
 
 /**
  * Replaces `${NAME}` and `${NAME:-default}` in text values, lists of texts included. A default also stands for a
- * variable that is set but empty, as in a shell. What cannot be replaced is left out and answered as a problem.
+ * variable that is set but empty, as in a shell. What cannot be replaced is left out and answered as a problem, which
+ * does not quote it if `table` says that it is a secret.
  */
 export const expandVariables = (
   given: ReadonlyArray<Given>,
-  variables: Variables
+  variables: Variables,
+  table: SettingsTable = {}
 ): { readonly given: ReadonlyArray<Given>; readonly problems: ReadonlyArray<SettingsProblem> } => {
   const expanded: Array<Given> = []
   const problems: Array<SettingsProblem> = []
   for (const one of given) {
     const { key, origin, value } = one
     const found: Array<SettingsProblem> = []
+    const isSecret = Object.hasOwn(table, key) && table[key]?.isSecret === true
     const text = (part: unknown): unknown =>
-      typeof part === "string" ? expandText(part, variables, key, origin, found) : part
+      typeof part === "string" ? expandText(part, variables, { key, origin, isSecret }, found) : part
     const result = Array.isArray(value) ? value.map(text) : text(value)
     if (found.length === 0) expanded.push({ key, origin, value: result })
     problems.push(...found)
@@ -117,15 +129,14 @@ export const expandVariables = (
 const expandText = (
   text: string,
   variables: Variables,
-  key: string,
-  origin: string,
+  { isSecret, key, origin }: { readonly isSecret: boolean; readonly key: string; readonly origin: string },
   problems: Array<SettingsProblem>
 ): string =>
   text.replace(/\$\{([^}]*)(\}?)/g, (_, inner: string, end: string) => {
     const match = /^([A-Za-z_][A-Za-z0-9_]*)(?::-([^{]*))?$/.exec(inner)
     const name = match?.[1]
     if (name === undefined || end === "") {
-      problems.push(badExpansion(key, origin, text))
+      problems.push(badExpansion(key, origin, isSecret ? undefined : text))
       return ""
     }
     const value = Object.hasOwn(variables, name) ? variables[name] : undefined

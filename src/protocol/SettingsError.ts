@@ -81,6 +81,10 @@ const problem = (reason: SettingsReason, key: string, origin: string, text: stri
 export const badValue = (key: string, origin: string, found: unknown, allowed: string): SettingsProblem =>
   problem("bad-value", key, origin, `found ${showFound(found)}; allowed: ${allowed}`)
 
+/** A value that its setting does not allow, and that nobody is to see. */
+export const badSecret = (key: string, origin: string, allowed: string): SettingsProblem =>
+  problem("bad-value", key, origin, `what was found is not shown; allowed: ${allowed}`)
+
 /** A key that no setting has, with the nearest of `known` if one is near. */
 export const unknownKey = (key: string, origin: string, known: ReadonlyArray<string>): SettingsProblem =>
   problem("unknown-key", key, origin, `unknown setting${didYouMean(key, known)}`)
@@ -94,13 +98,13 @@ export const missingVariable = (key: string, origin: string, variable: string): 
     `found \${${showText(variable)}}, which is not set; allowed: a variable that is set, or \${${showText(variable)}:-default}`
   )
 
-/** A value whose `${…}` cannot be read. */
-export const badExpansion = (key: string, origin: string, found: string): SettingsProblem =>
+/** A value whose `${…}` cannot be read; `found` is `undefined` if nobody is to see it. */
+export const badExpansion = (key: string, origin: string, found: string | undefined): SettingsProblem =>
   problem(
     "bad-syntax",
     key,
     origin,
-    `found ${showFound(found)}; allowed: \${NAME} or \${NAME:-default}, not nested`
+    `found ${found === undefined ? "a bad ${…}" : showFound(found)}; allowed: \${NAME} or \${NAME:-default}, not nested`
   )
 
 /** Settings that are each allowed, but not together. */

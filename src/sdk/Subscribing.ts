@@ -15,6 +15,8 @@ import type { TopicSource } from "./Topic.ts"
 /** Where a subscription starts: with what comes, or with what the hub still has. */
 export type From =
   | "now"
+  /** The oldest message that is kept of each topic. */
+  | "first"
   /** The last so many messages of each topic. */
   | { readonly last: number }
   /** The message at a position, of a pattern without wildcards. */
@@ -127,6 +129,7 @@ const largestCount = 4_294_967_295
 
 const startOf = (from: From): Result.Result<Start, PolestarError> => {
   if (from === "now") return Result.succeed({ _tag: "Now" })
+  if (from === "first") return Result.succeed({ _tag: "First" })
   if ("last" in from) {
     return isCount(from.last) && from.last <= largestCount
       ? Result.succeed({ _tag: "Last", count: from.last })

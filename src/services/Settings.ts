@@ -68,7 +68,7 @@ const loadSettings = Effect.fnUntraced(function* (sources: SettingsSources) {
   const path = sources.file ?? (env[CONFIG_VARIABLE] || undefined)
   const nothing: SettingsFileContent = { given: [], problems: [] }
   const file = path === undefined ? nothing : yield* readSettingsFile(path)
-  const expanded = expandVariables(file.given, env)
+  const expanded = expandVariables(file.given, env, settingsTable)
   const environment = readEnvironment(env)
   const settings = yield* resolve(
     [givenIn(sources.flags ?? {}, "flag"), environment.given, expanded.given],

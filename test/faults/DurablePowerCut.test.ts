@@ -60,7 +60,7 @@ describe("faults - the power is cut", () => {
               range(3),
               (who) =>
                 Effect.flatMap(sdkClient(port), (star) =>
-                  ledger.publish(star, { who, topic, random: chance(seed + who), length: 200 })
+                  ledger.publish(star, { who, topic, random: chance(seed + who), length: 200, rest: 15 })
                 ),
               { concurrency: "unbounded", discard: true }
             )
@@ -94,6 +94,9 @@ describe("faults - the power is cut", () => {
           }
           ledger.isOver = true
           yield* joined("all receipts", publishing)
+          // A full disk would have refused some, and so changed their order.
+          const star = yield* sdkClient(port)
+          assert.strictEqual((yield* star.stats).storageFull, 0)
         })
       ),
     isLong ? 300_000 : 60_000

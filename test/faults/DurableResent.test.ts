@@ -52,26 +52,4 @@ describe("faults - sent again after a crash", () => {
       assert.deepStrictEqual([receipt1.duplicate, receipt2.duplicate], [false, true])
     })
   )
-
-  it.live("resent - what is held until its time is held once", () =>
-    Effect.gen(function* () {
-      const dataDir = yield* temporaryFolder
-      const first = yield* startHub({ dataDir })
-      const before = yield* wireClient(first.port)
-      yield* before.begin()
-      const deliverAt = Date.now() + 3000
-      yield* before.publishAndWait(topic, ["now"], { sequence: 1 })
-      yield* before.publishAndWait(topic, ["later"], { sequence: 2, deliverAt })
-      yield* first.child.kill("SIGKILL")
-      const hub = yield* startHub({ dataDir })
-      const after = yield* wireClient(hub.port)
-      yield* after.begin()
-      const receipt = yield* after.publishAndWait(topic, ["later"], { sequence: 2, resent: true, deliverAt })
-      assert.isTrue(receipt.duplicate)
-      yield* after.subscribe(topic, { start: { _tag: "First" } })
-      yield* after.messages(1, 2)
-      yield* Effect.sleep("300 millis")
-      assert.deepStrictEqual(after.delivered(1), [])
-    })
-  )
 })

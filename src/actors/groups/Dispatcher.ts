@@ -101,8 +101,8 @@ export class Dispatcher {
     const entry = lane.peek()
     const batch = entry?.batch
     if (entry === undefined || batch === undefined) return false
-    const now = group.registry.system.now()
-    if (batch.expires > 0 && batch.expires <= now) {
+    const { system } = group.registry
+    if (batch.expires > 0 && batch.expires <= system.now()) {
       group.registry.counters.messagesExpired += entry.count
       group.update(place, () => lane.acknowledge(entry.offset, entry.offset + entry.count))
       group.save(place)
@@ -113,7 +113,7 @@ export class Dispatcher {
     const share = Math.max(1, Math.ceil(lane.ready / free))
     const count = Math.min(entry.count, member.room, share, maxInFlight - group.inFlight)
     const failures = entry.failures
-    group.update(place, () => lane.give(entry, count, member, now + ackWait))
+    group.update(place, () => lane.give(entry, count, member, system.steady() + ackWait))
     if (failures > 0) group.count("redelivered", count)
     member.deliver(count === batch.count ? batch : sliceBatch(batch, 0, count), Math.min(failures + 1, 255))
     // The other topics' turn.

@@ -35,6 +35,9 @@ export interface GroupLane {
   foundEnd: number | undefined
 }
 
+/** Milliseconds of difference that are not a clock that was set. */
+const leastSet = 1000
+
 const rulesOf = ({ options }: GroupRecord): LaneRules => options
 
 export class Group implements Follower {
@@ -58,7 +61,11 @@ export class Group implements Follower {
     this.registry = registry
     this.record = record
     this.saver = new Saver(registry.system, store)
-    this.alarm = new Alarm(registry.system, () => this.ring())
+    this.alarm = new Alarm(
+      registry.system,
+      () => this.ring(),
+      () => registry.system.steady()
+    )
     this.dispatcher = new Dispatcher(this)
     this.burial = new Burial(this, hubId)
   }
@@ -134,7 +141,7 @@ export class Group implements Follower {
     const at = this.members.indexOf(member)
     if (at < 0) return
     this.members.splice(at, 1)
-    const now = this.registry.system.now()
+    const now = this.registry.system.steady()
     for (const place of this.lanes.values()) {
       if (place.lane.inFlight === 0) continue
       const changed = this.update(place, (lane) => lane.leave(member, now, isFailure, error))
@@ -172,7 +179,7 @@ export class Group implements Follower {
   ): void {
     const place = this.lanes.get(topic)
     if (place === undefined || place.lane.epoch !== epoch) return
-    const now = this.registry.system.now()
+    const now = this.registry.system.steady()
     const { error, fate } = outcome
     const delay = fate === "hold" ? this.record.options.ackWait : outcome.delay
     const isFor = (member: Member) => member.session === session
@@ -250,7 +257,16 @@ export class Group implements Follower {
 
   save(place: GroupLane): void {
     if (this.closed) return
-    this.saver.changed(laneKey(this.name, place.topic), () => (this.closed ? undefined : place.lane.encode()))
+    this.saver.changed(laneKey(this.name, place.topic), () =>
+      this.closed ? undefined : place.lane.encode(this.clockSet)
+    )
+  }
+
+  /** Milliseconds by which the clock was set since the hub began: what waits does so by the steady one. */
+  private get clockSet(): number {
+    const { system } = this.registry
+    const set = system.now() - system.steady()
+    return Math.abs(set) < leastSet ? 0 : set
   }
 
   /** Messages that retention took, or that are damaged: the group will never have them. They may be of an earlier epoch. */
@@ -277,7 +293,7 @@ export class Group implements Follower {
   }
 
   private ring(): void {
-    const now = this.registry.system.now()
+    const now = this.registry.system.steady()
     for (const place of this.lanes.values()) {
       if (place.lane.nextDue <= now && this.update(place, (lane) => lane.expire(now)) > 0) this.save(place)
       else this.alarm.set(place.lane.nextDue)

@@ -273,9 +273,12 @@ export class Lane<M> {
     this.pendingEntries = new Pending(this.rules.order)
   }
 
-  /** What must outlive the hub. What is with members is ready in it, without a failure. */
-  encode(): Uint8Array {
-    return encodeLane({ epoch: this.epoch, next: this.next, slots: this.pendingEntries.entries })
+  /**
+   * What must outlive the hub. What is with members is ready in it, without a failure. The times for which messages wait
+   * are moved by `shift`.
+   */
+  encode(shift = 0): Uint8Array {
+    return encodeLane({ epoch: this.epoch, next: this.next, slots: this.pendingEntries.entries }, shift)
   }
 
   /** Answers `undefined` if the bytes are not what `encode` answers. */

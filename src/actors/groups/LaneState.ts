@@ -80,8 +80,10 @@ class StateWriter<M> {
   /** Of the errors that were written, so that each is written once. */
   private readonly errors = new Map<string, number>()
   private end = 0
+  private readonly shift: number
 
-  constructor(epoch: number, next: number) {
+  constructor(epoch: number, next: number, shift: number) {
+    this.shift = shift
     this.writer.u8(version)
     writeNumber(this.writer, epoch)
     writeNumber(this.writer, next)
@@ -101,7 +103,9 @@ class StateWriter<M> {
     writeNumber(writer, count)
     writeNumber(writer, slot.failures)
     this.end = slot.offset + count
-    if (hasTime(state)) writeNumber(writer, timeOf(slot.until))
+    if (state === "waiting") writeNumber(writer, timeOf(slot.until + this.shift))
+    // It names the dead letter, and so stays as it is.
+    if (state === "dying") writeNumber(writer, timeOf(slot.until))
     if (slot.error !== "") this.error(slot.error)
     if (key !== undefined) writeText(writer, key)
   }
@@ -134,8 +138,9 @@ const isSame = <M>(a: Slot<M>, b: Slot<M>): boolean => {
   )
 }
 
-export const encodeLane = <M>({ epoch, next, slots }: LaneState<M>): Uint8Array => {
-  const state = new StateWriter<M>(epoch, next)
+/** The times for which messages wait are moved by `shift`. */
+export const encodeLane = <M>({ epoch, next, slots }: LaneState<M>, shift = 0): Uint8Array => {
+  const state = new StateWriter<M>(epoch, next, shift)
   let first: Slot<M> | undefined
   let count = 0
   for (const slot of slots) {

@@ -21,6 +21,8 @@ export interface ModelMessage {
   isOpen: boolean
   /** Whether its acknowledgement was confirmed. */
   isAcked: boolean
+  /** Whether it was acknowledged after its last delivery, confirmed or not. */
+  isSaidDone: boolean
   /** Whether a member said that it is dead. */
   isCondemned: boolean
   lastAttempt: number
@@ -36,6 +38,9 @@ export class GroupModel {
   readonly messages = new Map<string, ModelMessage>()
   /** What has a receipt, by its place. */
   readonly receipts = new Map<string, string>()
+  /** Of each topic, before which offset everything was acknowledged together; and where that was confirmed. */
+  readonly saidFloors = new Map<string, number>()
+  private readonly floors = new Map<string, number>()
   private readonly rules: ModelRules
   /** Order is no more looked at when what was parked is released. */
   isOrderChecked: boolean
@@ -56,6 +61,20 @@ export class GroupModel {
     return this.messages.get(idOf(topic, offset))
   }
 
+  acknowledgedUpTo(topic: string, to: number): void {
+    this.floors.set(topic, Math.max(to, this.floors.get(topic) ?? 0))
+  }
+
+  /** Whether it was acknowledged, and that was confirmed; it need not have been delivered for that. */
+  isAcked({ offset, topic }: Pick<Received, "topic" | "offset">): boolean {
+    return offset < (this.floors.get(topic) ?? 0) || this.find({ offset, topic })?.isAcked === true
+  }
+
+  /** Whether it was acknowledged since it was delivered last, so that it need not have come again. */
+  mayBeDone({ offset, topic }: Pick<Received, "topic" | "offset">): boolean {
+    return offset < (this.saidFloors.get(topic) ?? 0) || this.find({ offset, topic })?.isSaidDone === true
+  }
+
   /** `since` is when nothing of this had been delivered yet. */
   delivered(received: Received, member: unknown, since: number, now: number): void {
     const { attempt, key, offset, text, topic } = received
@@ -69,6 +88,7 @@ export class GroupModel {
       key,
       isOpen: true,
       isAcked: false,
+      isSaidDone: false,
       isCondemned: false,
       lastAttempt: 0,
       deliveries: 0,
@@ -76,13 +96,14 @@ export class GroupModel {
       member: undefined
     }
     this.messages.set(id, message)
-    assert.isFalse(message.isAcked, `${text} came after its acknowledgement was confirmed`)
+    assert.isFalse(this.isAcked(message), `${text} came after its acknowledgement was confirmed`)
     const { maxDeliveries } = this.rules
     if (maxDeliveries > 0) assert.isAtMost(attempt, maxDeliveries, `${text} came too often`)
     assert.isAbove(attempt, 0)
     if (this.isOrderChecked && key !== undefined) this.checkOrder(message, now)
     assert.isTrue(message.flyingUntil <= now, `${text} is with a member already`)
     message.isOpen = true
+    message.isSaidDone = false
     message.lastAttempt = Math.max(message.lastAttempt, attempt)
     message.deliveries++
     message.flyingUntil = since + this.rules.ackWait

@@ -58,6 +58,8 @@ interface Said {
   readonly client: GroupClient
   readonly request: number
   readonly messages: ReadonlyArray<ModelMessage>
+  /** If it was for everything before an offset. */
+  readonly upTo: { readonly topic: string; readonly to: number } | undefined
 }
 
 const topics = ["a.x", "a.y"] as const
@@ -169,7 +171,8 @@ export class GroupRun {
       const ranges = [{ from: 0, to: received.offset + 1 }]
       const request = member.client.sendAckOf("g", received, ranges)
       const isOne = ({ offset, topic }: ModelMessage) => topic === received.topic && offset <= received.offset
-      this.done(member.client, request, [...this.model.messages.values()].filter(isOne))
+      const upTo = { topic: received.topic, to: received.offset + 1 }
+      this.done(member.client, request, [...this.model.messages.values()].filter(isOne), upTo)
     })
   }
 
@@ -183,8 +186,9 @@ export class GroupRun {
       const options = { fate, error: "no", ...(b % 2 === 0 ? { delay: (b * 7) % longestDelay } : {}) }
       member.client.sendRefusal("g", [received], options)
       if (fate === "hold") {
-        if (message.flyingUntil > 0 && message.member === member)
-          message.flyingUntil = (yield* Clock.currentTimeMillis) + this.rules.ackWait
+        const now = yield* Clock.currentTimeMillis
+        if (message.flyingUntil > now && message.member === member)
+          message.flyingUntil = now + this.rules.ackWait
         return
       }
       member.held.delete(message)
@@ -267,7 +271,7 @@ export class GroupRun {
         yield* this.look
         for (let rounds = 0; this.members[0]!.held.size > 0; rounds++) {
           assert.isBelow(rounds, 500)
-          yield* Effect.andThen(this.acknowledgeUpTo(0, rounds), this.look)
+          yield* Effect.andThen(this.acknowledge(0, rounds, 1), this.look)
         }
         yield* TestClock.adjust(1000)
       }
@@ -280,22 +284,31 @@ export class GroupRun {
     yield* this.publisher.settled
     for (const { client } of this.members) yield* client.wire.settled
     const now = yield* Clock.currentTimeMillis
-    for (const member of this.members) {
-      for (const received of member.client.wire.delivered(1)) {
-        this.model.delivered(received, member, this.seen, now)
-        const message = this.model.find(received)!
-        for (const other of this.members) if (other !== member) other.held.delete(message)
-        member.held.set(message, received)
-        this.orphans.delete(message)
-      }
-      assert.deepStrictEqual(member.client.wire.takeAll("Failure"), [])
-      assert.deepStrictEqual(member.client.wire.takeAll("Gap"), [])
-      member.client.wire.takeAll("Ping")
+    const came = this.members.flatMap((member) =>
+      member.client.wire.delivered(1).map((received) => ({ member, received }))
+    )
+    // Who was given something first is not known.
+    came.sort(
+      (one, other) =>
+        one.received.offset - other.received.offset || one.received.attempt - other.received.attempt
+    )
+    for (const { member, received } of came) {
+      this.model.delivered(received, member, this.seen, now)
+      const message = this.model.find(received)!
+      for (const other of this.members) if (other !== member) other.held.delete(message)
+      member.held.set(message, received)
+      this.orphans.delete(message)
+    }
+    for (const { client } of this.members) {
+      assert.deepStrictEqual(client.wire.takeAll("Failure"), [])
+      assert.deepStrictEqual(client.wire.takeAll("Gap"), [])
+      client.wire.takeAll("Ping")
     }
     // Only now, so that what was on its way before is not taken for what came after.
-    this.said = this.said.filter(({ client, messages, request }) => {
+    this.said = this.said.filter(({ client, messages, request, upTo }) => {
       if (!client.wasAcked(request)) return true
       for (const message of messages) message.isAcked = true
+      if (upTo !== undefined) this.model.acknowledgedUpTo(upTo.topic, upTo.to)
       return false
     })
     this.readReceipts()
@@ -374,10 +387,18 @@ export class GroupRun {
     })
   }
 
-  private done(client: GroupClient, request: number, messages: ReadonlyArray<ModelMessage>): void {
-    this.said = [...this.said, { client, request, messages }]
+  private done(
+    client: GroupClient,
+    request: number,
+    messages: ReadonlyArray<ModelMessage>,
+    upTo?: Said["upTo"]
+  ): void {
+    this.said = [...this.said, { client, request, messages, upTo }]
+    const { saidFloors } = this.model
+    if (upTo !== undefined) saidFloors.set(upTo.topic, Math.max(upTo.to, saidFloors.get(upTo.topic) ?? 0))
     for (const message of messages) {
       message.isOpen = false
+      message.isSaidDone = true
       this.model.landed(message)
       this.orphans.delete(message)
       for (const { held } of this.members) held.delete(message)

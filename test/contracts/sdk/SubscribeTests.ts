@@ -36,12 +36,17 @@ export const subscribeTests = (it: Tests): void => {
     })
   )
 
-  it.effect("sdk - from: now, the last, a position, a time", () =>
+  it.effect("sdk - from: now, the first, the last, a position, a time", () =>
     Effect.gen(function* () {
       const star = yield* Polestar
       const topic = Topic.make(`${ownPrefix()}.kept`, Schema.Number)
       const receipts = yield* Effect.forEach(range(10), (value) => star.publish(topic, value))
       const all = yield* take(star.subscribe(topic, { from: { last: 100 } }), 10)
+      const first = yield* take(star.subscribe(topic, { from: "first" }), 10)
+      assert.deepStrictEqual(
+        first.map(({ position }) => position),
+        all.map(({ position }) => position)
+      )
       assert.deepStrictEqual(
         all.map(({ position, value }) => [position, value]),
         receipts.map(({ position }, index) => [position, index])
