@@ -3,7 +3,7 @@
  * and touches nothing else; what breaks the protocol ends the connection with the reason that is answered.
  */
 import type { CloseReason } from "../protocol/CloseReason.ts"
-import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
 import { type Frame, type FrameOf, magic } from "../protocol/Frame.ts"
 import { Features, protocolVersion, unlimitedCredit } from "../protocol/Op.ts"
 import { checkPattern, isLiteral, matches } from "../protocol/Pattern.ts"
@@ -15,26 +15,6 @@ import { begin } from "./Replay.ts"
 import { Session } from "./Session.ts"
 
 type Request = { readonly session: number; readonly request: number }
-
-const messages: Partial<Record<ErrorCode, string>> = {
-  "unknown-session": "no session of this number is open on this connection",
-  "session-exists": "a session of this number is open on this connection",
-  "subscription-exists": "a subscription of this number exists in this session",
-  "unknown-subscription": "no subscription of this number exists in this session",
-  "reserved-topic": "topics that begin with $ are the hub's own",
-  "invalid-topic":
-    "not a topic name: segments joined by dots, at most 255 bytes, without white space, * or >",
-  "topic-not-found": "no topic of this name exists, and topics are not made by use here",
-  "limit-reached": "a limit of this hub was reached",
-  "message-too-large": "a payload is larger than this hub takes",
-  "malformed-batch": "the records of the batch are not what its header says",
-  "storage-full": "the hub's disk, or its share of it, is full",
-  "unknown-group": "no group of this name exists, or this session has not joined it",
-  "group-mismatch": "the group was made with another pattern or order",
-  "shutting-down": "the hub is shutting down"
-}
-
-export const errorMessage = (code: ErrorCode): string => messages[code] ?? code
 
 export class ClientFrames {
   private readonly host: FrameHost
@@ -161,7 +141,7 @@ export class ClientFrames {
     const error = checkPattern(frame.pattern)
     if (error !== undefined) return ["invalid-pattern", error.message]
     if (!isForSubscribers(frame.pattern)) return ["reserved-topic"]
-    const taken = mayNotAdd(session, frame.subscription)
+    const taken = session.mayNotAdd(frame.subscription)
     if (taken !== undefined) return [taken]
     if (frame.start._tag === "Position" && !isLiteral(frame.pattern)) {
       return ["bad-request", "a position is of one topic; the pattern has wildcards"]
@@ -207,14 +187,6 @@ export class ClientFrames {
       return void this.fail(frame, "unknown-subscription")
     this.host.writer.control({ _tag: "Unsubscribed", session: frame.session, request: frame.request })
   }
-}
-
-/** Why a session may not have one more subscription of this number. */
-export const mayNotAdd = (session: Session, id: number): ErrorCode | undefined => {
-  if (session.receiver(id) !== undefined) return "subscription-exists"
-  const { maxSubscriptionsPerSession } = session.hub.settings
-  const isFull = session.subscriptions.size + session.members.size >= maxSubscriptionsPerSession
-  return isFull ? "limit-reached" : undefined
 }
 
 /** The positions that a client gives, of topics that it may have them of. */

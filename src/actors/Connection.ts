@@ -11,14 +11,13 @@ import type { Batch } from "../protocol/Batch.ts"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import { Deque } from "../protocol/Deque.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
-import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { errorMessage } from "../protocol/ErrorCode.ts"
 import { decodeFrame } from "../protocol/Frame.ts"
 import { FrameReader } from "../protocol/FrameReader.ts"
 import { Op } from "../protocol/Op.ts"
-import { ClientFrames, errorMessage } from "./ClientFrames.ts"
+import { ClientFrames } from "./ClientFrames.ts"
 import { ConnectionWriter } from "./ConnectionWriter.ts"
-import type { FrameHost, Served } from "./FrameHost.ts"
-import type { Groups } from "./groups/Groups.ts"
+import type { ConnectionOptions, FrameHost, Served } from "./FrameHost.ts"
 import { PublishGatherer } from "./PublishGatherer.ts"
 import type { Registry } from "./Registry.ts"
 import { RequestQueue } from "./RequestQueue.ts"
@@ -33,17 +32,6 @@ const inPlaceBytes = 16_384
 const backlogLimit = 8_388_608
 /** The longest frame before WELCOME. */
 const longestHello = 131_072
-
-export interface ConnectionOptions {
-  readonly registry: Registry
-  readonly groups: Groups
-  readonly hubId: string
-  /** The longest frame that a client may send, and the largest payload in it, in bytes. */
-  readonly maxFrame: number
-  readonly maxMessage: number
-  /** Answers a REQUEST with the bytes of JSON, or with what is wrong with it. */
-  readonly answer: (method: string, body: Uint8Array) => Effect.Effect<Uint8Array, ErrorCode>
-}
 
 interface Blocked {
   readonly topic: Topic

@@ -1,10 +1,23 @@
 /** What the handling of a client's frames needs of whoever carries them: a socket, or a transport in this process. */
-import type { Deferred } from "effect"
+import type { Deferred, Effect } from "effect"
 import type { CloseReason } from "../protocol/CloseReason.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
-import type { ConnectionOptions } from "./Connection.ts"
+import type { Groups } from "./groups/Groups.ts"
 import type { Outlet } from "./Outlet.ts"
+import type { Registry } from "./Registry.ts"
 import type { Session } from "./Session.ts"
+
+export interface ConnectionOptions {
+  readonly registry: Registry
+  readonly groups: Groups
+  readonly hubId: string
+  /** The longest frame that a client may send, and the largest payload in it, in bytes. */
+  readonly maxFrame: number
+  readonly maxMessage: number
+  /** Answers a REQUEST with the bytes of JSON, or with what is wrong with it. */
+  readonly answer: (method: string, body: Uint8Array) => Effect.Effect<Uint8Array, ErrorCode>
+}
 
 /** A client as its hub sees it. */
 export interface Served {

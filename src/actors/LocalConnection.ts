@@ -13,8 +13,7 @@ import { checkRecords, encodeRecord, type Message } from "../protocol/Message.ts
 import type { Durability } from "../protocol/Position.ts"
 import { beginPublish, endPublish, maxRecordsPerFrame } from "../protocol/Publish.ts"
 import { ClientFrames } from "./ClientFrames.ts"
-import type { ConnectionOptions } from "./Connection.ts"
-import type { FrameHost, Served } from "./FrameHost.ts"
+import type { ConnectionOptions, FrameHost, Served } from "./FrameHost.ts"
 import type { Outlet } from "./Outlet.ts"
 import type { Session } from "./Session.ts"
 

@@ -1,11 +1,10 @@
 /** The requests of a connection: answered on a fiber of their own, one after the other. */
 import { Effect, type Scope } from "effect"
 import { Deque } from "../protocol/Deque.ts"
-import type { ErrorCode } from "../protocol/ErrorCode.ts"
+import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
-import { errorMessage } from "./ClientFrames.ts"
-import type { ConnectionOptions } from "./Connection.ts"
 import type { ConnectionWriter } from "./ConnectionWriter.ts"
+import type { ConnectionOptions } from "./FrameHost.ts"
 
 type Request = Pick<FrameOf<"Request">, "request" | "method" | "body">
 

@@ -3,7 +3,8 @@
  */
 import { Cause, Deferred, Effect, Queue } from "effect"
 import type { Duplex } from "../protocol/Duplex.ts"
-import { Connection, type ConnectionOptions } from "./Connection.ts"
+import { Connection } from "./Connection.ts"
+import type { ConnectionOptions } from "./FrameHost.ts"
 
 /** Chunks that may wait to be read; the socket is paused long before. */
 const inboxCapacity = 1024

@@ -106,6 +106,15 @@ export class Session implements Publisher {
     return this.subscriptions.get(id) ?? this.members.get(id)
   }
 
+  /** Why it may not have one more subscription or membership of this number. */
+  mayNotAdd(id: number): ErrorCode | undefined {
+    if (this.receiver(id) !== undefined) return "subscription-exists"
+    const { maxSubscriptionsPerSession } = this.hub.settings
+    return this.subscriptions.size + this.members.size >= maxSubscriptionsPerSession
+      ? "limit-reached"
+      : undefined
+  }
+
   memberOf(group: string): Member | undefined {
     for (const member of this.members.values()) if (member.groupName === group) return member
     return undefined

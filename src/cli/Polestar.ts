@@ -7,6 +7,7 @@ import { dead } from "./Dead.ts"
 import { endingOf, exitCodesHelp } from "./ExitCode.ts"
 import { group } from "./Group.ts"
 import { hub } from "./Hub.ts"
+import { key } from "./Key.ts"
 import { Format, writeTo } from "./Output.ts"
 import { pub } from "./Pub.ts"
 import { replay } from "./Replay.ts"
@@ -17,7 +18,7 @@ import { topics } from "./Topics.ts"
 
 const polestar = Command.make("polestar").pipe(
   Command.withDescription(`A message broker: run a hub, publish to it and subscribe. ${exitCodesHelp}`),
-  Command.withSubcommands([hub, pub, sub, replay, group, dead, topics, stats, bench]),
+  Command.withSubcommands([hub, pub, sub, replay, group, dead, topics, stats, bench, key]),
   Command.withGlobalFlags([Host, Port, Format])
 )
 

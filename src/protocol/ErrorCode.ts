@@ -41,3 +41,24 @@ export const isTransient = (code: ErrorCode): boolean =>
   code === "queue-full" ||
   code === "shutting-down" ||
   code === "storage-full"
+
+const messages: Partial<Record<ErrorCode, string>> = {
+  "unknown-session": "no session of this number is open on this connection",
+  "session-exists": "a session of this number is open on this connection",
+  "subscription-exists": "a subscription of this number exists in this session",
+  "unknown-subscription": "no subscription of this number exists in this session",
+  "reserved-topic": "topics that begin with $ are the hub's own",
+  "invalid-topic":
+    "not a topic name: segments joined by dots, at most 255 bytes, without white space, * or >",
+  "topic-not-found": "no topic of this name exists, and topics are not made by use here",
+  "limit-reached": "a limit of this hub was reached",
+  "message-too-large": "a payload is larger than this hub takes",
+  "malformed-batch": "the records of the batch are not what its header says",
+  "storage-full": "the hub's disk, or its share of it, is full",
+  "unknown-group": "no group of this name exists, or this session has not joined it",
+  "group-mismatch": "the group was made with another pattern or order",
+  "shutting-down": "the hub is shutting down"
+}
+
+/** A line for people. */
+export const errorMessage = (code: ErrorCode): string => messages[code] ?? code

@@ -6,8 +6,9 @@
  * and `a.*.>` together allow `a.>`. A wildcard in the first segment never reaches a topic of the hub's own, so
  * `$channel.*` is allowed where a pattern begins with `$channel`, and not by `>`.
  */
-import { checkPattern, covers, isLiteral, matches, type PatternReason } from "./Pattern.ts"
+
 import { segmentsOf } from "./internal/SegmentTrie.ts"
+import { checkPattern, covers, isLiteral, matches, type PatternReason } from "./Pattern.ts"
 import { checkTopicName, isReserved } from "./TopicName.ts"
 
 /** Asking about a topic walks the patterns that have a wildcard, so there are no more than this many. */

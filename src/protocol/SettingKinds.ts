@@ -195,6 +195,20 @@ export const optionalList = <S extends Schema.Codec<string>>(
   }
 }
 
+const ObjectList = Schema.Array(Schema.Record(Schema.String, Schema.Unknown))
+
+/** A list of objects, or nothing; text is JSON. What is in them is for whoever uses the setting to check. */
+export const optionalObjects = (options: About & { readonly allowed: string }) => ({
+  schema: Schema.UndefinedOr(Schema.Union([ObjectList, Schema.fromJsonString(ObjectList)])),
+  default: undefined,
+  unit: "",
+  allowed: options.allowed,
+  description: options.description,
+  noEffect: options.noEffect,
+  // Somebody may have put into it what belongs elsewhere.
+  isSecret: true
+})
+
 /** Rules by topic in one line; the value stays text, which `parseTopicRules` understands. */
 export const topicRules = <const Words extends ReadonlyArray<string>>(
   words: Words,

@@ -104,7 +104,7 @@ export const badExpansion = (key: string, origin: string, found: string | undefi
     "bad-syntax",
     key,
     origin,
-    `found ${found === undefined ? "a bad ${…}" : showFound(found)}; allowed: \${NAME} or \${NAME:-default}, not nested`
+    `found ${found === undefined ? "what is not shown" : showFound(found)}; allowed: \${NAME} or \${NAME:-default}, not nested`
   )
 
 /** Settings that are each allowed, but not together. */

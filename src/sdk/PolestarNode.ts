@@ -1,7 +1,8 @@
-/** `Polestar` as Node has it: the same service, with Layers over TCP and over a hub in this process. */
+/** `Polestar` as Node has it: the same service, with Layers over TCP, a WebSocket, and a hub in this process. */
 import { Polestar as Service } from "./Polestar.ts"
 import { layerEmbedded, layerHub, layerHubWith } from "./PolestarEmbedded.ts"
 import { layerTcp } from "./PolestarTcp.ts"
+import { layerWebSocket } from "./PolestarWebSocket.ts"
 
 /**
  * The class of `Polestar.ts` itself, not another one: what provides either provides both. The Layers are added
@@ -10,6 +11,8 @@ import { layerTcp } from "./PolestarTcp.ts"
 export const Polestar = Object.assign(Service, {
   /** A hub over TCP. */
   layerTcp,
+  /** A hub over a WebSocket, as in a browser. */
+  layerWebSocket,
   /** A hub of its own in this process. */
   layerEmbedded,
   /** The hub that is in the context. */

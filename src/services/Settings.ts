@@ -20,6 +20,7 @@ import {
 import { CONFIG_VARIABLE, readEnvironment } from "./SettingsEnvironment.ts"
 import { readSettingsFile, type SettingsFileContent } from "./SettingsFile.ts"
 import { type SettingKey, SettingsSchema, type SettingsValues, settingsTable } from "./SettingsTable.ts"
+import { defaultHttpPort } from "./WebSettings.ts"
 
 /** Where settings are read from. */
 export interface SettingsSources {
@@ -76,7 +77,11 @@ const loadSettings = Effect.fnUntraced(function* (sources: SettingsSources) {
     environment.warnings,
     file.cause
   )
-  return Settings.of({ ...settings, dataDir: settings.dataDir ?? defaultDataDir })
+  return Settings.of({
+    ...settings,
+    dataDir: settings.dataDir ?? defaultDataDir,
+    httpPort: settings.httpPort ?? defaultHttpPort
+  })
 })
 
 /** `earlier` and `warnings` are what reading the sources already found; an earlier source wins over a later one. */

@@ -16,6 +16,7 @@ import {
 } from "../protocol/SettingKinds.ts"
 import { schemaOf } from "../protocol/SettingsDecode.ts"
 import { storageSettings } from "./StorageSettings.ts"
+import { webSettings } from "./WebSettings.ts"
 
 const SECOND = 1000
 const HOUR = 3_600_000
@@ -42,13 +43,7 @@ export const settingsTable = {
     maximum: 65_535,
     description: "TCP port to listen on. 0 takes any free port."
   }),
-  httpPort: integer({
-    default: 8080,
-    minimum: 0,
-    maximum: 65_535,
-    description: "Port of the HTTP listener.",
-    noEffect: "has no effect yet: this version has no HTTP listener"
-  }),
+  ...webSettings,
   queueSize: integer({
     default: 1_000_000,
     minimum: 1,

@@ -45,7 +45,8 @@ export class TcpServer extends Context.Service<
 /** Connections the operating system may hold before they are accepted. */
 const backlog = 4096
 
-const tlsOptions = Effect.gen(function* () {
+/** What the listeners' TLS is made of; nothing where it is off. */
+export const tlsOptions = Effect.gen(function* () {
   const { dialTimeout, tlsCa, tlsCert, tlsKey, tlsRequestClientCertificate } = yield* Settings
   if (tlsCert === undefined || tlsKey === undefined) return Option.none<Tls.TlsOptions>()
   const files = yield* FileSystem.FileSystem
@@ -137,7 +138,8 @@ const createServer = (secure: Option.Option<Tls.TlsOptions>, accept: (socket: So
     catch: (cause) => new TcpServerError({ reason: "certificate", cause })
   })
 
-const listening = (server: Server, host: string, port: number): Effect.Effect<void, TcpServerError> =>
+/** Waits until the server listens. */
+export const listening = (server: Server, host: string, port: number): Effect.Effect<void, TcpServerError> =>
   Effect.callback((resume) => {
     const failed = (cause: Error) => resume(Effect.fail(new TcpServerError({ reason: "listen", cause })))
     server.once("error", failed)
@@ -152,7 +154,8 @@ const listening = (server: Server, host: string, port: number): Effect.Effect<vo
 export const addressText = (host: string, port: number): string =>
   `${Net.isIPv6(host) ? `[${host}]` : host}:${port}`
 
-const isLoopback = (host: string): boolean => /^(::ffff:)?127\.|^::1$/.test(host)
+/** Whether only this machine reaches the address. */
+export const isLoopback = (host: string): boolean => /^(::ffff:)?127\.|^::1$/.test(host)
 
 const make = Effect.gen(function* () {
   const hub = yield* Hub

@@ -522,7 +522,7 @@ describe("subscription - what it gets", () => {
       const { text: _, ...rest } = found!
       assert.deepStrictEqual(
         { ...rest, headers: { ...rest.headers } },
-        { ...message, ...receipt.position, topic: "a", timestamp: 4321 }
+        { ...message, ...receipt.position, topic: "a", timestamp: 4321, attempt: 0 }
       )
     }).pipe(Effect.provide(hubWith()))
   )

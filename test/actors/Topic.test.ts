@@ -180,6 +180,30 @@ describe("topic - receipts", () => {
     }).pipe(Effect.provide(hubWith()))
   )
 
+  for (const isKept of [true, false]) {
+    const fate = isKept ? "a duplicate if that is kept" : "stored if that is refused"
+    it.effect(`topic - what is sent again while the first is on its way is ${fate}`, () => {
+      const faults = noFaults()
+      return Effect.gen(function* () {
+        const [client, again] = [yield* greeted(), yield* greeted()]
+        yield* client.publishAndWait("a", ["before"])
+        faults.holdsBack.add("a")
+        client.publish("a", ["x"], { receipt: true })
+        yield* client.settled
+        again.publish("a", ["x"], { sequence: 2, receipt: true, resent: true })
+        yield* again.settled
+        assert.deepStrictEqual(again.takeAll("Receipt"), [])
+        faults.holdsBack.clear()
+        if (isKept) faults.release("a")
+        else faults.refuse("a", 1, "full")
+        yield* again.settled
+        const receipt = yield* again.next("Receipt")
+        assert.deepStrictEqual([receipt.duplicate, receipt.position.offset], [isKept, 1])
+        assert.deepStrictEqual(yield* stored(again), ["before", "x"])
+      }).pipe(Effect.provide(hubWith({}, failingLog(faults))))
+    })
+  }
+
   it.effect("topic - a channel may be published to and subscribed by its full name only", () =>
     Effect.gen(function* () {
       const client = yield* greeted(2)

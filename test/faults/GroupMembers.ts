@@ -2,7 +2,7 @@
  * Members of groups for tests in which the hub dies: they come back by themselves, acknowledge nearly all that they get,
  * and write into a record what they saw. Those of the SDK are `join` and `consume`; the raw one is frames over TCP.
  */
-import { Effect, Exit, type Scope, Stream } from "effect"
+import { Effect, type Scope, Stream } from "effect"
 import type { FrameOf } from "../../src/protocol/Frame.ts"
 import { notGiven, unlimitedCredit } from "../../src/protocol/Op.ts"
 import * as Failure from "../../src/sdk/Failure.ts"
@@ -84,6 +84,14 @@ export const consumeMember = Effect.fnUntraced(function* (
 export const rawMember = (options: MemberOptions): Effect.Effect<never> =>
   Effect.forever(Effect.andThen(Effect.exit(Effect.scoped(rawLife(options))), Effect.sleep("10 millis")))
 
+/** What the hub has not confirmed, by request. */
+interface Asked {
+  last: number
+  readonly acks: Map<number, FrameOf<"Ack">>
+}
+
+const joinRequest = 1000
+
 const rawLife = Effect.fnUntraced(function* (options: MemberOptions) {
   const { life, pattern, port, record } = options
   // Who is refused is not told: nobody listens while the hub is down.
@@ -93,7 +101,7 @@ const rawLife = Effect.fnUntraced(function* (options: MemberOptions) {
   client.send({
     _tag: "Join",
     session: 1,
-    request: 1000,
+    request: joinRequest,
     subscription: 1,
     group: record.name,
     pattern,
@@ -108,7 +116,7 @@ const rawLife = Effect.fnUntraced(function* (options: MemberOptions) {
     maxBackoff: 100
   })
   const inLife = life()
-  const asked = new Map<number, FrameOf<"Ack">>()
+  const asked: Asked = { last: joinRequest, acks: new Map() }
   for (;;) {
     const frames = yield* client.until("frames", () =>
       client.inbox.length === 0 ? undefined : client.inbox.splice(0)
@@ -116,8 +124,8 @@ const rawLife = Effect.fnUntraced(function* (options: MemberOptions) {
     for (const frame of frames) {
       if (frame._tag === "Deliver") acknowledge(client, options, frame, asked)
       else if (frame._tag === "Acked") {
-        const ack = asked.get(frame.request)
-        asked.delete(frame.request)
+        const ack = asked.acks.get(frame.request)
+        asked.acks.delete(frame.request)
         for (const range of ack?.ranges ?? []) record.confirmedAll({ ...range, topic: ack!.topic }, inLife)
       } else if (frame._tag === "Failure" || frame._tag === "Gap" || frame._tag === "Left") {
         record.faults.push(`${record.name} was told ${JSON.stringify(frame)}`)
@@ -130,28 +138,23 @@ const acknowledge = (
   client: WireClient,
   { random, record, failsOneIn }: MemberOptions,
   { messages }: DeliverFrame,
-  asked: Map<number, FrameOf<"Ack">>
+  asked: Asked
 ): void => {
   for (const { key, offset, topic } of messages) record.came(topic, offset, key)
   const [first] = messages
   if (first === undefined || random.below(failsOneIn) === 0) return
   for (const { key, offset, topic } of messages) record.acknowledging(topic, offset, key)
-  const request = 1001 + asked.size + first.offset * 4096
   const { epoch, offset, topic } = first
   const ranges = [{ from: offset, to: offset + messages.length }]
   const ack = {
     _tag: "Ack",
     session: 1,
-    request: request % 4_000_000_000,
+    request: ++asked.last,
     group: record.name,
     topic,
     epoch,
     ranges
   } as const
-  asked.set(ack.request, ack)
+  asked.acks.set(ack.request, ack)
   client.send(ack)
 }
-
-/** Whether an exit is of something that went on until it was told to end. */
-export const wentOn = <A, E>(exit: Exit.Exit<A, E>): boolean =>
-  Exit.isSuccess(exit) || Exit.hasInterrupts(exit)

@@ -5,7 +5,7 @@ import type { FrameOf } from "../../protocol/Frame.ts"
 import { maxAckRanges, notGiven } from "../../protocol/Op.ts"
 import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
 import { isForSubscribers } from "../../protocol/TopicName.ts"
-import { type ClientFrames, mayNotAdd } from "../ClientFrames.ts"
+import type { ClientFrames } from "../ClientFrames.ts"
 import type { FrameHost } from "../FrameHost.ts"
 import type { Session } from "../Session.ts"
 import type { Group } from "./Group.ts"
@@ -126,7 +126,7 @@ const refusalOf = (session: Session, frame: FrameOf<"Join">): Refusal | undefine
     return ["bad-request", "ackWait and maxInFlight are 1 or more"]
   if (session.memberOf(frame.group) !== undefined)
     return ["subscription-exists", "this session has joined the group already"]
-  const taken = mayNotAdd(session, frame.subscription)
+  const taken = session.mayNotAdd(frame.subscription)
   return taken === undefined ? undefined : [taken]
 }
 

@@ -43,6 +43,7 @@ export const problemKinds = {
   QUEUE_FULL: { status: 503, summary: "The topic's queue is full.", retryAfter: 1 },
   TOPIC_FAILED: { status: 503, summary: "The topic failed, and is restarted.", retryAfter: 1 },
   STORAGE_FULL: { status: 503, summary: "The hub's storage is full.", retryAfter: 30 },
+  AUTH_UNAVAILABLE: { status: 503, summary: "Tokens cannot be checked at present.", retryAfter: 5 },
   TOO_MANY_CONNECTIONS: { status: 503, summary: "The hub has all the clients that it takes.", retryAfter: 5 },
   SHUTTING_DOWN: { status: 503, summary: "The hub is shutting down.", retryAfter: 2 }
 } as const satisfies Record<string, ProblemKind>
@@ -76,16 +77,19 @@ export const jsonCodes: { readonly [Code in ErrorCode]: JsonCode } = {
   "group-mismatch": "CONFLICT"
 }
 
-/** Why somebody is refused before a request is looked at. */
-export const refusalCodes = {
-  "no-credentials": "UNAUTHORIZED",
-  "bad-credentials": "UNAUTHORIZED",
+/** The code for each reason for which a token is not accepted. An attacker does not learn what was wrong with it. */
+export const authCodes = {
+  missing: "UNAUTHORIZED",
+  malformed: "UNAUTHORIZED",
+  "unknown-key": "UNAUTHORIZED",
   expired: "TOKEN_EXPIRED",
-  forbidden: "FORBIDDEN",
-  origin: "ORIGIN_NOT_ALLOWED"
+  "not-yet-valid": "UNAUTHORIZED",
+  "wrong-audience": "UNAUTHORIZED",
+  "wrong-issuer": "UNAUTHORIZED",
+  "bad-signature": "UNAUTHORIZED",
+  "unsupported-algorithm": "UNAUTHORIZED",
+  "jwks-unavailable": "AUTH_UNAVAILABLE"
 } as const satisfies Record<string, JsonCode>
-
-export type Refusal = keyof typeof refusalCodes
 
 /** What is wrong with something that was read: answered as a value. The message never quotes what came from outside. */
 export interface JsonFault {

@@ -5,7 +5,7 @@
  * `staleLimit`. A key that is not in it is looked for again, but however many tokens name unknown keys, the source is
  * asked no more than once in its cooldown, and by one request at a time. What is loaded is bounded in size and time.
  */
-import { Clock, Data, Effect, Fiber, FileSystem, type Scope } from "effect"
+import { Clock, Data, Deferred, Effect, FileSystem, Predicate, Result, type Scope } from "effect"
 import { createLocalJWKSet, errors, type JWTHeaderParameters, type LocalJWKSet } from "jose"
 import { AuthError } from "./AuthError.ts"
 
@@ -74,7 +74,7 @@ class JwksCache {
   private loadedAt = 0
   private triedAt = Number.NEGATIVE_INFINITY
   private hasFailed = false
-  private pending: Fiber.Fiber<JwksError | undefined> | undefined
+  private pending: Deferred.Deferred<JwksError | undefined> | undefined
 
   constructor(load: Effect.Effect<LocalJWKSet, JwksError>, pace: Pace, scope: Scope.Scope) {
     this.load = load
@@ -84,37 +84,36 @@ class JwksCache {
 
   /** Loads, or waits for the load that is under way, and answers why it failed. Interrupting it leaves the load alone. */
   readonly refresh: Effect.Effect<JwksError | undefined> = Effect.suspend(() =>
-    Effect.flatMap(this.start, Fiber.join)
+    Effect.flatMap(this.start, Deferred.await)
   )
 
-  private readonly start: Effect.Effect<Fiber.Fiber<JwksError | undefined>> = Effect.suspend(() =>
-    this.pending === undefined
-      ? Effect.tap(Effect.forkIn(this.attempt, this.scope), (fiber) =>
-          Effect.sync(() => {
-            this.pending = fiber
-          })
-        )
-      : Effect.succeed(this.pending)
-  )
+  private readonly start = Effect.suspend(() => {
+    if (this.pending !== undefined) return Effect.succeed(this.pending)
+    const pending = Deferred.makeUnsafe<JwksError | undefined>()
+    this.pending = pending
+    return this.attempt.pipe(
+      Effect.onExit((exit) => {
+        this.pending = undefined
+        return Deferred.done(pending, exit)
+      }),
+      Effect.forkIn(this.scope),
+      Effect.as(pending)
+    )
+    // Or nobody would load again, were it interrupted half-way.
+  }).pipe(Effect.uninterruptible)
 
   private readonly attempt: Effect.Effect<JwksError | undefined> = Effect.gen({ self: this }, function* () {
     this.triedAt = yield* Clock.currentTimeMillis
     const loaded = yield* Effect.result(this.load)
-    this.hasFailed = loaded._tag === "Failure"
-    if (loaded._tag === "Failure") {
+    this.hasFailed = Result.isFailure(loaded)
+    if (Result.isFailure(loaded)) {
       yield* Effect.logWarning(`the keys of tokens could not be loaded: ${loaded.failure.message}`)
       return loaded.failure
     }
     this.set = loaded.success
     this.loadedAt = yield* Clock.currentTimeMillis
     return undefined
-  }).pipe(
-    Effect.ensuring(
-      Effect.sync(() => {
-        this.pending = undefined
-      })
-    )
-  )
+  })
 
   keysFor(header: JWTHeaderParameters): Effect.Effect<ReadonlyArray<VerifyingKey>, AuthError> {
     return Effect.gen({ self: this }, function* () {
@@ -147,10 +146,7 @@ class JwksCache {
 }
 
 /** The keys of a set that fit a header: by its key's id, or all of its kind if it names none. */
-const keysIn = (
-  set: LocalJWKSet,
-  header: JWTHeaderParameters
-): Effect.Effect<ReadonlyArray<VerifyingKey>> =>
+const keysIn = (set: LocalJWKSet, header: JWTHeaderParameters): Effect.Effect<ReadonlyArray<VerifyingKey>> =>
   Effect.promise(async () => {
     try {
       return [await set(header)]
@@ -184,21 +180,38 @@ const loadFile = (files: FileSystem.FileSystem, path: string): Effect.Effect<Loc
     )
   )
 
-const loadUrl = (url: string): Effect.Effect<LocalJWKSet, JwksError> =>
-  Effect.tryPromise({
-    try: (signal) => fetchText(url, signal),
+const loadUrl = (url: string): Effect.Effect<LocalJWKSet, JwksError> => {
+  const shown = withoutQuery(url)
+  return Effect.tryPromise({
+    try: (signal) => fetchText(url, shown, signal),
     catch: (cause) =>
-      cause instanceof JwksError ? cause : new JwksError({ message: `${url} cannot be reached`, cause })
+      cause instanceof JwksError
+        ? cause
+        : new JwksError({ message: `${shown} cannot be reached${codeOf(cause)}`, cause })
   }).pipe(
     Effect.timeoutOrElse({
       duration: loadTimeout,
-      orElse: () => Effect.fail(new JwksError({ message: `${url} did not answer within ${loadTimeout} ms` }))
+      orElse: () =>
+        Effect.fail(new JwksError({ message: `${shown} did not answer within ${loadTimeout} ms` }))
     }),
-    Effect.flatMap((text) => parseSet(url, text))
+    Effect.flatMap((text) => parseSet(shown, text))
   )
+}
+
+/** A query may have a secret in it. */
+const withoutQuery = (url: string): string => {
+  const { origin, pathname } = new URL(url)
+  return `${origin}${pathname}`
+}
+
+/** What the system says, such as ECONNREFUSED: `fetch` hides it in the cause of its error. */
+const codeOf = (error: unknown): string => {
+  const cause = Predicate.hasProperty(error, "cause") ? error.cause : undefined
+  return Predicate.hasProperty(cause, "code") ? ` (${String(cause.code)})` : ""
+}
 
 /** Redirects are refused: whoever controls the answer of the URL controls who may come in. */
-const fetchText = async (url: string, signal: AbortSignal): Promise<string> => {
+const fetchText = async (url: string, shown: string, signal: AbortSignal): Promise<string> => {
   const response = await fetch(url, {
     signal,
     redirect: "error",
@@ -206,13 +219,13 @@ const fetchText = async (url: string, signal: AbortSignal): Promise<string> => {
   })
   if (response.status !== 200) {
     await response.body?.cancel()
-    throw new JwksError({ message: `${url} answered ${response.status}` })
+    throw new JwksError({ message: `${shown} answered ${response.status}` })
   }
   const chunks: Array<Uint8Array> = []
   let size = 0
   for await (const chunk of response.body ?? []) {
     size += chunk.byteLength
-    if (size > jwksLimit) throw new JwksError({ message: `${url} answered more than ${jwksLimit} bytes` })
+    if (size > jwksLimit) throw new JwksError({ message: `${shown} answered more than ${jwksLimit} bytes` })
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString("utf8")

@@ -25,11 +25,11 @@ export type KeyEntry = {
   readonly name?: string
   readonly publish?: ReadonlyArray<string> | string
   readonly subscribe?: ReadonlyArray<string> | string
-  readonly groups?: ReadonlyArray<string> | string
+  readonly consumerGroups?: ReadonlyArray<string> | string
   readonly limits?: IdentityLimits
 }
 
-const members = ["id", "hash", "name", "publish", "subscribe", "groups", "limits"]
+const members = ["id", "hash", "name", "publish", "subscribe", "consumerGroups", "limits"]
 
 export interface KeyEntries {
   readonly keys: ReadonlyMap<string, StoredKey>
@@ -83,7 +83,7 @@ class EntryReader {
     const name = given.name === undefined || isName(given.name) ? given.name : this.#refuseName(given.name)
     const publish = this.#patterns("publish", given.publish)
     const subscribe = this.#patterns("subscribe", given.subscribe)
-    const groups = this.#patterns("groups", given.groups)
+    const groups = this.#patterns("consumerGroups", given.consumerGroups)
     const limits = this.#limits(given.limits)
     if (id === undefined || hash === undefined || this.problems.length > 0) return undefined
     return {
@@ -102,11 +102,15 @@ class EntryReader {
   }
 
   #patterns(member: string, given: unknown): PatternSet | undefined {
-    return given === undefined ? undefined : (readPatterns(given) ?? this.#refuse(member, given, patternsAllowed))
+    return given === undefined
+      ? undefined
+      : (readPatterns(given) ?? this.#refuse(member, given, patternsAllowed))
   }
 
   #limits(given: unknown): IdentityLimits | undefined {
-    return given === undefined ? undefined : (readLimits(given) ?? this.#refuse("limits", given, limitsAllowed))
+    return given === undefined
+      ? undefined
+      : (readLimits(given) ?? this.#refuse("limits", given, limitsAllowed))
   }
 
   #refuseName(given: unknown): undefined {

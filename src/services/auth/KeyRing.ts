@@ -6,12 +6,7 @@
  * out. Removing an entry is what takes a key back.
  */
 import { Clock, Effect, FileSystem, Option } from "effect"
-import {
-  badSecret,
-  type SettingsProblem,
-  settingsError,
-  unknownKey
-} from "../../protocol/SettingsError.ts"
+import { badSecret, type SettingsProblem, settingsError, unknownKey } from "../../protocol/SettingsError.ts"
 import { readSettingsFile } from "../SettingsFile.ts"
 import type { StoredKey } from "./ApiKey.ts"
 import { readKeyEntries } from "./KeyEntries.ts"

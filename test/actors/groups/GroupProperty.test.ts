@@ -7,7 +7,7 @@ import { GroupClient } from "./GroupClient.ts"
 import { type GroupRules, GroupRun, type Step, StepKinds } from "./GroupRun.ts"
 
 /** What happens often is here often. */
-const often = ["publish", "publish", "join", "acknowledge", "acknowledge", "refuse", "advance"] as const
+const often = ["publish", "publish", "join", "acknowledge", "refuse", "advance", "crashMidway"] as const
 const step: fc.Arbitrary<Step> = fc.record({
   kind: fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...often) }, fc.constantFrom(...StepKinds)),
   a: fc.nat(1000),
@@ -80,7 +80,7 @@ describe("group - against a model", () => {
         fc.asyncProperty(rules, steps, (rest, schedule) =>
           Effect.runPromise(holds({ ...rest, order }, schedule))
         ),
-        { numRuns: Number(process.env.GROUP_RUNS ?? 60) }
+        { numRuns: Number(process.env.GROUP_RUNS ?? 100) }
       )
     )
   }

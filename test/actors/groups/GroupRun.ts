@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Clock, Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { encodeText } from "../../../src/protocol/Bytes.ts"
+import { unlimitedCredit } from "../../../src/protocol/Op.ts"
 import type { Fate } from "../../../src/protocol/Position.ts"
 import { type HubLives, hubLives } from "../HubLives.ts"
 import type { Received, WireClient, WireClientError } from "../WireClient.ts"
@@ -16,7 +17,9 @@ export interface GroupRules extends ModelRules {
 export const StepKinds = [
   "publish",
   "publishAgain",
+  "reconnect",
   "join",
+  "credit",
   "leave",
   "lose",
   "acknowledge",
@@ -24,6 +27,7 @@ export const StepKinds = [
   "refuse",
   "advance",
   "crash",
+  "crashMidway",
   "holdLog",
   "holdStore",
   "releaseLog",
@@ -120,7 +124,15 @@ export class GroupRun {
     return frame === undefined ? Effect.void : this.send(frame)
   }
 
-  join(): Run {
+  /** The publisher's connection breaks, and it sends again what has no answer. */
+  reconnect(): Run {
+    return Effect.andThen(
+      Effect.sync(() => this.publisher.duplex.destroy()),
+      this.connectPublisher()
+    )
+  }
+
+  join(a: number): Run {
     if (this.members.length >= mostMembers) return Effect.void
     return Effect.gen({ self: this }, function* () {
       const wire = yield* this.connected(1)
@@ -128,6 +140,7 @@ export class GroupRun {
       const { ackWait, backoff, maxDeliveries, maxInFlight, order } = this.rules
       client.askToJoin("g", "a.*", {
         order,
+        creditMessages: [unlimitedCredit, 0, 2][a % 3]!,
         ackWait,
         maxDeliveries,
         maxInFlight,
@@ -136,6 +149,10 @@ export class GroupRun {
       })
       this.members = [...this.members, { client, held: new Map() }]
     })
+  }
+
+  credit(a: number, b: number): Run {
+    return Effect.sync(() => pick(this.members, a)?.client.wire.credit(1, b % 5))
   }
 
   leave(a: number): Run {
@@ -217,6 +234,32 @@ export class GroupRun {
     })
   }
 
+  /** In the midst of a publish, an acknowledgement or a death, at one of the points at which something is safe. */
+  crashMidway(a: number, b: number, c: number): Run {
+    return Effect.gen({ self: this }, function* () {
+      const { log, store } = this.lives
+      const point = a % 5
+      const held = point === 0 ? topics : point < 3 ? logged.slice(2) : []
+      for (const topic of held) log.holdsBack.add(topic)
+      store.holdsBack ||= point > 2
+      if (point === 0) yield* this.publish(b, c, b)
+      else if (point < 3) yield* this.refuse(b, c, 1)
+      else yield* this.acknowledge(b, c, 1)
+      yield* this.look
+      store.holdsBack ||= point === 2
+      for (const topic of held) {
+        if (point === 2) log.release(topic)
+        else log.keepUntold(topic, b % 2)
+      }
+      if (point === 3) store.keepUntold(b % 2)
+      if (point === 4) store.refuse()
+      yield* this.look
+      yield* this.crash(1, 0)
+      for (const topic of held) log.holdsBack.delete(topic)
+      if (point > 1) store.holdsBack = false
+    })
+  }
+
   holdLog(a: number): Run {
     return Effect.sync(() => void this.lives.log.holdsBack.add(logged[a % logged.length]!))
   }
@@ -260,7 +303,7 @@ export class GroupRun {
     this.lives.store.release()
     yield* this.look
     while (this.members.length > 0) yield* Effect.andThen(this.leave(0), this.look)
-    yield* this.join()
+    yield* this.join(0)
     // A save, or a dead letter, that failed is tried again after a second.
     for (const stage of ["", "released"]) {
       if (stage !== "") {
@@ -271,7 +314,9 @@ export class GroupRun {
         yield* this.look
         for (let rounds = 0; this.members[0]!.held.size > 0; rounds++) {
           assert.isBelow(rounds, 500)
-          yield* Effect.andThen(this.acknowledge(0, rounds, 1), this.look)
+          // What waits for one that dies must come too.
+          const end = rounds % 5 === 4 ? this.refuse(0, rounds, 1) : this.acknowledge(0, rounds, 1)
+          yield* Effect.andThen(end, this.look)
         }
         yield* TestClock.adjust(1000)
       }

@@ -1,0 +1,51 @@
+/**
+ * Which pages may use the hub. A browser sends the cookies and reaches the networks of whoever looks at a page, so what
+ * a page asks is not what its reader asks; every other client says what it wants itself. Pure.
+ */
+
+/** The request headers that decide; in lower case, as Node has them. */
+export interface OriginHeaders {
+  readonly origin?: string | undefined
+  readonly host?: string | undefined
+}
+
+export interface OriginRules {
+  /** Patterns of `allowedOrigins`; `undefined` if none were given. */
+  readonly allowed: ReadonlyArray<string> | undefined
+  /** Whether the listener is reached from this machine alone. */
+  readonly isLoopback: boolean
+}
+
+const pattern = /^https?:\/\/(\*\.)?[a-z0-9.-]+(:\d{1,5})?$|^https?:\/\/\[[0-9a-f:]+\](:\d{1,5})?$/i
+
+/** `*`, `https://app.example`, `http://localhost:3000`, or `https://*.example` for all hosts below it. */
+export const isOriginPattern = (text: string): boolean => text === "*" || pattern.test(text)
+
+const covers = (allowed: string, origin: string): boolean => {
+  if (allowed === "*") return true
+  const [rule, asked] = [allowed.toLowerCase(), origin.toLowerCase()]
+  const star = rule.indexOf("*.")
+  if (star < 0) return rule === asked
+  const [scheme, rest] = [rule.slice(0, star), rule.slice(star + 1)]
+  return asked.startsWith(scheme) && asked.endsWith(rest) && asked.length > scheme.length + rest.length
+}
+
+/** `127.0.0.1:8080`, `[::1]`, `localhost`: how this machine names itself. */
+const loopbackHost = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|\[::ffff:127(\.\d{1,3}){3}\])(:\d{1,5})?$/i
+
+/**
+ * Whether a request may be served. An `Origin` must be the hub's own address or allowed. A hub that only this machine
+ * reaches answers only to names of this machine, or of an allowed origin: otherwise a page could have its own name
+ * point here, and be of the same origin (DNS rebinding).
+ */
+export const isAllowedOrigin = ({ host, origin }: OriginHeaders, rules: OriginRules): boolean => {
+  const allowed = rules.allowed ?? []
+  if (host !== undefined && rules.isLoopback && !loopbackHost.test(host)) {
+    const isNamed = allowed.some((each) => covers(each, `https://${host}`) || covers(each, `http://${host}`))
+    if (!isNamed) return false
+  }
+  if (origin === undefined) return true
+  const isOwn =
+    host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
+  return isOwn || allowed.some((each) => covers(each, origin))
+}

@@ -1,0 +1,130 @@
+/**
+ * Who a client is: a token in, an identity out. It decides by API keys and JSON Web Tokens, as the settings say, or lets
+ * everybody in. What the identity may do is its own to say; asking it at connect, subscribe and publish is for those
+ * who take the requests, and so is ending a session when its identity expires.
+ */
+import { Context, Effect, type FileSystem, Layer, type Scope } from "effect"
+import { PatternSet } from "../protocol/PatternSet.ts"
+import { conflict, type SettingsError, settingsError } from "../protocol/SettingsError.ts"
+import { parsePatterns } from "../protocol/TopicRules.ts"
+import { type AuthSettingsValues, authSettings } from "./AuthSettings.ts"
+import { keyIdOf, keyPrefix, verifyKey } from "./auth/ApiKey.ts"
+import { AuthError } from "./auth/AuthError.ts"
+import { anonymous, type Identity } from "./auth/Identity.ts"
+import { makeJwtKeys } from "./auth/JwtKeys.ts"
+import { makeJwtVerifier } from "./auth/JwtVerifier.ts"
+import { type KeyRing, makeKeyRing } from "./auth/KeyRing.ts"
+
+/** The settings of `AuthSettings.ts` by their names; what is absent has its default. */
+export type AuthOptions = { readonly [Key in keyof AuthSettingsValues]?: AuthSettingsValues[Key] | undefined }
+
+export class Auth extends Context.Service<
+  Auth,
+  {
+    /** Whether clients must say who they are. */
+    readonly isOn: boolean
+    /**
+     * The identity of whoever shows this token. If `isOn` is false, everybody's is `anonymous`, whatever they show. It
+     * never fails otherwise than with an `AuthError`, whatever the token is, and logs nothing of it.
+     */
+    readonly authenticate: (token: string | undefined) => Effect.Effect<Identity, AuthError>
+  }
+>()("polestar/services/Auth") {
+  /** Everybody is let in, and may do all that clients may. */
+  static readonly layerOff: Layer.Layer<Auth> = Layer.sync(Auth, () => off)
+
+  /**
+   * As these settings say. Fails with everything that is wrong with them and with the files that they name; a URL of a
+   * key set that does not answer is logged, and asked again when a token comes.
+   */
+  static readonly layerWith = (
+    options: AuthOptions
+  ): Layer.Layer<Auth, SettingsError, FileSystem.FileSystem> =>
+    Layer.effect(
+      Auth,
+      Effect.suspend(() => make(options))
+    )
+}
+
+const off: Auth["Service"] = { isOn: false, authenticate: () => Effect.succeed(anonymous) }
+
+const keySettings = ["authKeys", "authKeysFile"] as const
+const jwtSettings = ["authJwtSecret", "authJwtPublicKey", "authJwks"] as const
+
+const make = Effect.fnUntraced(function* (options: AuthOptions) {
+  const givenKeys = keySettings.filter((key) => options[key] !== undefined)
+  const givenJwt = jwtSettings.filter((key) => options[key] !== undefined)
+  const given = [...givenKeys, ...givenJwt]
+  const type = options.authType ?? (given.length > 0 ? "any" : "none")
+  const hasKeys = type === "api-key" || (type === "any" && givenKeys.length > 0)
+  const hasJwt = type === "jwt" || (type === "any" && givenJwt.length > 0)
+  for (const unused of [...(hasKeys ? [] : givenKeys), ...(hasJwt ? [] : givenJwt)]) {
+    yield* Effect.logWarning(`${unused} has no effect: authType is ${type}`)
+  }
+  if (type === "none") return Auth.of(off)
+  const missing = type === "any" ? given.length === 0 : type === "api-key" && givenKeys.length === 0
+  if (missing) {
+    const wanted = type === "any" ? [...keySettings, ...jwtSettings] : keySettings
+    return yield* settingsError([
+      conflict("authType", "given", `found ${type} without a key; allowed: with ${wanted.join(" or ")}`)
+    ])
+  }
+  const ring = hasKeys
+    ? yield* makeKeyRing({ entries: options.authKeys, file: options.authKeysFile })
+    : undefined
+  const verifyJwt = hasJwt ? yield* makeJwt(options) : undefined
+  return Auth.of({
+    isOn: true,
+    authenticate: (token) => {
+      if (token === undefined || token === "") return refuse("missing")
+      if (ring !== undefined && token.startsWith(keyPrefix)) return authenticateKey(ring, token)
+      return verifyJwt === undefined ? refuse("malformed") : verifyJwt(token)
+    }
+  })
+})
+
+const refuse = (reason: AuthError["reason"]): Effect.Effect<never, AuthError> =>
+  Effect.fail(new AuthError({ reason }))
+
+/** An id that nobody has and a secret that is wrong are the same to whoever asks. */
+const authenticateKey = (ring: KeyRing, key: string): Effect.Effect<Identity, AuthError> => {
+  if (keyIdOf(key) === undefined) return refuse("malformed")
+  return Effect.flatMap(ring.keys, (keys) => {
+    const identity = verifyKey(keys, key)
+    return identity === undefined ? refuse("unknown-key") : Effect.succeed(identity)
+  })
+}
+
+const makeJwt = (
+  options: AuthOptions
+): Effect.Effect<
+  (token: string) => Effect.Effect<Identity, AuthError>,
+  SettingsError,
+  FileSystem.FileSystem | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const keys = yield* makeJwtKeys({
+      authJwtSecret: options.authJwtSecret,
+      authJwtPublicKey: options.authJwtPublicKey,
+      authJwks: options.authJwks,
+      authJwtAlgorithms: options.authJwtAlgorithms
+    })
+    return makeJwtVerifier(keys, {
+      audience: options.authAudience,
+      issuer: options.authIssuer,
+      clockTolerance: options.authClockTolerance ?? authSettings.authClockTolerance.default ?? 0,
+      requireExpiry: options.authRequireExpiry ?? authSettings.authRequireExpiry.default,
+      publish: yield* defaultOf(options, "authDefaultPublish"),
+      subscribe: yield* defaultOf(options, "authDefaultSubscribe")
+    })
+  })
+
+const defaultOf = (options: AuthOptions, key: "authDefaultPublish" | "authDefaultSubscribe") => {
+  const text = options[key]
+  const set = text === undefined ? PatternSet.none : PatternSet.make(parsePatterns(text) ?? [""])
+  return set instanceof PatternSet
+    ? Effect.succeed(set)
+    : Effect.fail(
+        settingsError([conflict(key, "given", `found what is no list of patterns: ${set.message}`)])
+      )
+}

@@ -1,0 +1,58 @@
+/** How a request is refused: a problem (RFC 9457) that a handler fails with, and the response that says it. */
+import { Data, Effect } from "effect"
+import { HttpServerResponse } from "effect/http"
+import type { CloseReason } from "../../protocol/CloseReason.ts"
+import type { ErrorCode } from "../../protocol/ErrorCode.ts"
+import { type JsonCode, type Problem, problemHeaders, problemOf, problemOfError } from "../../protocol/json/Problem.ts"
+
+export class Refusal extends Data.TaggedError("Refusal")<{ readonly problem: Problem }> {}
+
+export const refusal = (code: JsonCode, detail?: string, retryAfter?: number): Refusal =>
+  new Refusal({ problem: problemOf(code, detail, retryAfter) })
+
+export const refuse = (code: JsonCode, detail?: string): Effect.Effect<never, Refusal> =>
+  Effect.fail(refusal(code, detail))
+
+/** For what the hub answered. */
+export const refusalOfError = (error: ErrorCode, detail?: string): Refusal =>
+  new Refusal({ problem: problemOfError(error, detail) })
+
+/** For a client of the hub's that was ended before it had its answer. */
+export const refusalOfClose = (reason: CloseReason): Refusal => {
+  switch (reason) {
+    case "too-many-connections":
+      return refusal("TOO_MANY_CONNECTIONS")
+    case "shutting-down":
+      return refusal("SHUTTING_DOWN")
+    case "slow-consumer":
+      return refusal("BUFFER_OVERFLOW")
+    case "unauthorized":
+      return refusal("UNAUTHORIZED")
+    case "group-removed":
+      return refusal("GROUP_NOT_FOUND", "the group was removed")
+    default:
+      return refusal("INTERNAL")
+  }
+}
+
+export const problemResponse = (
+  problem: Problem,
+  headers: Readonly<Record<string, string>> = {}
+): HttpServerResponse.HttpServerResponse => {
+  const { "content-type": contentType, ...rest } = problemHeaders(problem)
+  return HttpServerResponse.text(JSON.stringify(problem), {
+    status: problem.status,
+    contentType: contentType ?? "application/problem+json",
+    headers: { ...rest, ...headers }
+  })
+}
+
+/** JSON of the hub's own, as a response. */
+export const jsonResponse = (value: unknown, status = 200): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(JSON.stringify(value), { status, contentType: "application/json" })
+
+/** What a handler does, with its refusal as a response. */
+export const answered = <R>(
+  handling: Effect.Effect<HttpServerResponse.HttpServerResponse, Refusal, R>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> =>
+  Effect.catch(handling, ({ problem }) => Effect.succeed(problemResponse(problem)))

@@ -1,0 +1,212 @@
+/**
+ * The outbound half of a connection that speaks JSON. What a turn delivers goes out in one write at its end, or when
+ * there is much of it; while the socket takes no more, deliveries stay in the subscriptions' mailboxes.
+ */
+import type { Duplex as NodeDuplex } from "node:stream"
+import type { WebSocket } from "ws"
+import type { Flushable } from "../../actors/ActorSystem.ts"
+import type { EndSpan } from "../../actors/BatchTracer.ts"
+import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
+import type { Receiver } from "../../actors/Outlet.ts"
+import type { Session } from "../../actors/Session.ts"
+import type { Batch } from "../../protocol/Batch.ts"
+import { type CloseReason, CloseReasons } from "../../protocol/CloseReason.ts"
+import type { Frame } from "../../protocol/Frame.ts"
+import type { EventFrames } from "./EventFrames.ts"
+import { FrameRun } from "./FrameRun.ts"
+import { payloadsOf, pingFrame, textFrame } from "./ServerFrame.ts"
+import { dialectOf } from "./SubscriptionNumber.ts"
+
+/** Bytes that wait in the socket before deliveries stay in the mailboxes. */
+const highWater = 262_144
+/** Bytes of a run that are written before the turn ends. */
+const flushAt = 65_536
+/** Bytes in the socket beyond which nothing is read from a client that does not read its answers. */
+const answersLimit = 1_048_576
+
+export interface OutletListener {
+  readonly control: (frame: Frame) => void
+  readonly ended: () => void
+  readonly broke: (error: unknown) => void
+}
+
+export class JsonOutlet implements LocalOutlet, Flushable {
+  /** Set as soon as there is one, before anything else is called. */
+  connection!: LocalConnection
+  private readonly ws: WebSocket
+  private readonly socket: NodeDuplex
+  private readonly events: EventFrames
+  private readonly listener: OutletListener
+  private run: FrameRun | undefined
+  private isPressed = false
+  private isDirty = false
+  private isClosed = false
+  private isReadingPaused = false
+  private toPump: Set<Receiver> | undefined
+  private sent = 0
+  private pendingAtCheck = 0
+  private takenAtCheck = 0
+  private oldest = Number.POSITIVE_INFINITY
+  private unflushed = 0
+  private spans: Array<EndSpan> | undefined
+
+  constructor(ws: WebSocket, socket: NodeDuplex, events: EventFrames, listener: OutletListener) {
+    this.ws = ws
+    this.socket = socket
+    this.events = events
+    this.listener = listener
+    socket.on("drain", this.drained)
+  }
+
+  get isWritable(): boolean {
+    return !this.isPressed && !this.isClosed
+  }
+
+  get isWaiting(): boolean {
+    if (this.run !== undefined || this.ws.bufferedAmount > 0) return true
+    for (const session of this.connection.sessions.values())
+      for (const subscription of session.subscriptions.values()) if (subscription.isWaiting) return true
+    return false
+  }
+
+  isTaking(): boolean {
+    const pending = this.ws.bufferedAmount
+    const taken = this.sent - pending
+    const isStuck = pending > 0 && this.pendingAtCheck > 0 && taken === this.takenAtCheck
+    this.pendingAtCheck = pending
+    this.takenAtCheck = taken
+    return !isStuck
+  }
+
+  deliver(session: Session, receiver: Receiver, batch: Batch): void {
+    if (this.isClosed) return
+    const { counters, tracer } = this.connection.options.registry
+    counters.messagesDelivered += batch.count
+    counters.bytesDelivered += batch.end - batch.start
+    const end = tracer?.deliver(batch, session.id)
+    if (end !== undefined) {
+      this.spans ??= []
+      this.spans.push(end)
+    }
+    // A replay's age is not how long the hub took.
+    if (batch.receivedAt >= 0) {
+      this.unflushed += batch.count
+      if (batch.receivedAt < this.oldest) this.oldest = batch.receivedAt
+    }
+    this.push(this.events.of(batch, dialectOf(receiver.id)))
+  }
+
+  control(frame: Frame): void {
+    this.listener.control(frame)
+  }
+
+  pumpLater(receiver: Receiver): void {
+    this.toPump ??= new Set()
+    this.toPump.add(receiver)
+    if (!this.isPressed) this.mark()
+  }
+
+  /** Says something of its own to the client: JSON. */
+  say(text: string | Uint8Array): void {
+    if (this.isClosed) return
+    this.push(new FrameRun(textFrame(text)))
+  }
+
+  ping(): void {
+    if (this.ws.extensions === "") this.push(new FrameRun(pingFrame))
+    else if (!this.isClosed) this.ws.ping()
+  }
+
+  flush(): void {
+    this.isDirty = false
+    this.pump()
+    this.write()
+  }
+
+  broke(error: unknown): void {
+    this.listener.broke(error)
+  }
+
+  ended(reason: CloseReason): void {
+    if (this.isClosed) return
+    this.write()
+    this.isClosed = true
+    this.toPump = undefined
+    this.socket.off("drain", this.drained)
+    this.listener.ended()
+    if (reason === "ping-timeout" || reason === "write-timeout") this.ws.terminate()
+    else this.ws.close(CloseReasons[reason], reason)
+    // The answer to the close is read only if the socket is.
+    this.ws.resume()
+  }
+
+  private push(frames: FrameRun): void {
+    if (this.isClosed) return
+    const { run } = this
+    if (run !== undefined && run.length + frames.length > flushAt) this.write()
+    this.run = this.run === undefined ? frames : this.run.then(frames.bytes)
+    this.mark()
+    if (this.run.length >= flushAt) this.write()
+  }
+
+  private mark(): void {
+    if (this.isDirty || this.isClosed) return
+    this.isDirty = true
+    this.connection.options.registry.system.markDirty(this)
+  }
+
+  /** Every receiver in turn; the one that the socket stopped goes last the next time. */
+  private pump(): void {
+    const receivers = this.toPump
+    if (receivers === undefined || this.isPressed) return
+    this.toPump = undefined
+    for (const receiver of receivers) {
+      if (!this.isPressed && !receiver.pump()) continue
+      this.toPump ??= new Set()
+      this.toPump.add(receiver)
+    }
+  }
+
+  private write(): void {
+    const { run, socket, ws } = this
+    if (run === undefined) return
+    this.run = undefined
+    if (ws.readyState !== ws.OPEN || !socket.writable) return
+    this.sent += run.length
+    if (ws.extensions === "") socket.write(run.bytes)
+    else for (const payload of payloadsOf(run.bytes)) ws.send(payload, textMessage, this.compressed)
+    const pending = ws.bufferedAmount
+    if (pending > highWater) this.isPressed = true
+    if (pending > answersLimit && !this.isReadingPaused) {
+      this.isReadingPaused = true
+      ws.pause()
+    }
+    if (this.unflushed > 0) this.measure()
+  }
+
+  private measure(): void {
+    const { counters, system } = this.connection.options.registry
+    counters.latency(Math.max(0, system.readFine() - this.oldest), this.unflushed)
+    this.unflushed = 0
+    this.oldest = Number.POSITIVE_INFINITY
+    const { spans } = this
+    this.spans = undefined
+    for (const end of spans ?? []) end()
+  }
+
+  private readonly drained = (): void => {
+    this.isPressed = false
+    if (this.isReadingPaused) {
+      this.isReadingPaused = false
+      this.ws.resume()
+    }
+    this.flush()
+  }
+
+  /** Compressing takes its time, and what waits for it waits outside the socket, which so has no drain to tell of. */
+  private readonly compressed = (): void => {
+    if (this.isPressed && !this.isClosed && this.ws.bufferedAmount <= highWater / 2) this.drained()
+  }
+}
+
+const textMessage = { binary: false }

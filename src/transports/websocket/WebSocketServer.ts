@@ -1,0 +1,108 @@
+/**
+ * The WebSocket side of a hub: it takes the upgrade requests of an HTTP server. A client that asks for the subprotocol
+ * `polestar.v1`, or whose first message is binary, speaks the binary protocol; any other speaks JSON.
+ *
+ * A connection outlives the scope: when the hub drains it ends them all, with the reason's number as the close code.
+ */
+import { type IncomingMessage, STATUS_CODES } from "node:http"
+import type { Duplex as NodeDuplex } from "node:stream"
+import { Effect, Schedule, type Scope } from "effect"
+import { type WebSocket, WebSocketServer } from "ws"
+import { Hub } from "../../actors/Hub.ts"
+import { authCodes, type JsonCode, problemHeaders, problemOf } from "../../protocol/json/Problem.ts"
+import { webSocketProtocol } from "../../protocol/WebSocketProtocol.ts"
+import type { AuthError } from "../../services/auth/AuthError.ts"
+import { anonymous, type Identity } from "../../services/auth/Identity.ts"
+import { Settings } from "../../services/Settings.ts"
+import { JsonConnections } from "./JsonConnections.ts"
+import { WebSocketDuplex } from "./WebSocketDuplex.ts"
+
+export interface WebSockets {
+  /** Takes an `upgrade` event of an HTTP server. Whoever calls it has looked at the path and the origin. */
+  readonly upgrade: (request: IncomingMessage, socket: NodeDuplex, head: Buffer) => void
+  /** Those that are open now. */
+  readonly connections: () => number
+}
+
+export interface WebSocketOptions {
+  /** Whose connection it is; asked once for each, before it is taken. Everyone is anonymous unless given. */
+  readonly authenticate?: (request: IncomingMessage) => Effect.Effect<Identity, AuthError>
+  /** Whether clients may ask for `permessage-deflate`. Then nothing is shared between connections. */
+  readonly deflate?: boolean
+}
+
+/** Room in a message for what surrounds one payload of the largest size. */
+const messageOverhead = 131_072
+
+/** Takes connections until the scope closes. */
+export const makeWebSockets = Effect.fnUntraced(function* (
+  options: WebSocketOptions = {}
+): Effect.fn.Return<WebSockets, never, Hub | Settings | Scope.Scope> {
+  const hub = yield* Hub
+  const settings = yield* Settings
+  const authenticate = options.authenticate ?? (() => Effect.succeed(anonymous))
+  const context = yield* Effect.context<never>()
+  const run = Effect.runForkWith(context)
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: options.deflate ?? false,
+    maxPayload: settings.maxMessageSize + messageOverhead,
+    closeTimeout: settings.writeTimeout,
+    handleProtocols: (protocols) => (protocols.has(webSocketProtocol) ? webSocketProtocol : false)
+  })
+  const open = new Set<NodeDuplex>()
+  const json = new JsonConnections(hub, settings, context)
+  yield* Effect.forkScoped(Effect.repeat(json.ping, Schedule.spaced(settings.pingInterval)))
+
+  const serveBinary = (ws: WebSocket, socket: NodeDuplex, peer: string, early: ReadonlyArray<Uint8Array>) => {
+    run(hub.serve(new WebSocketDuplex(ws, socket, peer, early)))
+  }
+  const accept = (request: IncomingMessage, socket: NodeDuplex, head: Buffer, identity: Identity) => {
+    const peer = `${request.socket.remoteAddress ?? "?"}:${request.socket.remotePort ?? 0}`
+    server.handleUpgrade(request, socket, head, (ws) => {
+      open.add(socket)
+      socket.once("close", () => open.delete(socket))
+      // What is wrong with a socket is followed by its close, which is what is heard.
+      ws.on("error", () => {})
+      if (ws.protocol === webSocketProtocol) serveBinary(ws, socket, peer, [])
+      else json.serve(ws, socket, identity, (early) => serveBinary(ws, socket, peer, early))
+    })
+  }
+
+  let isClosed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      isClosed = true
+    })
+  )
+  return {
+    upgrade: (request, socket, head) => {
+      // Until `ws` listens, a socket that breaks must not end the process.
+      const ignore = () => {}
+      socket.on("error", ignore)
+      if (isClosed) return refuse(socket, "SHUTTING_DOWN")
+      run(
+        Effect.match(authenticate(request), {
+          onSuccess: (identity) => {
+            socket.off("error", ignore)
+            accept(request, socket, head, identity)
+          },
+          onFailure: (error) => refuse(socket, authCodes[error.reason], error.message)
+        })
+      )
+    },
+    connections: () => open.size
+  }
+})
+
+/** Answers the upgrade request with a problem, as HTTP, and closes. */
+const refuse = (socket: NodeDuplex, code: JsonCode, detail?: string): void => {
+  const problem = problemOf(code, detail)
+  const body = JSON.stringify(problem)
+  const headers = Object.entries(problemHeaders(problem)).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? "Error"}\r\n${headers.join("")}` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+  )
+}

@@ -1,0 +1,42 @@
+/** A hub that listens for WebSockets on a free port of this machine, with nothing else on its HTTP server. */
+import * as Http from "node:http"
+import { Context, Effect, Layer } from "effect"
+import type { Hub } from "../../../src/actors/Hub.ts"
+import type { Settings, SettingsInput } from "../../../src/services/Settings.ts"
+import {
+  makeWebSockets,
+  type WebSocketOptions,
+  type WebSockets
+} from "../../../src/transports/websocket/WebSocketServer.ts"
+import { hubWith } from "../../actors/TestHub.ts"
+
+export class WebSocketHub extends Context.Service<
+  WebSocketHub,
+  { readonly url: string; readonly port: number; readonly sockets: WebSockets }
+>()("polestar/test/WebSocketHub") {}
+
+const listener = (options: WebSocketOptions) =>
+  Layer.effect(
+    WebSocketHub,
+    Effect.gen(function* () {
+      const sockets = yield* makeWebSockets(options)
+      const server = Http.createServer((_request, response) => response.writeHead(426).end())
+      server.on("upgrade", sockets.upgrade)
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          server.close()
+        })
+      )
+      yield* Effect.callback<void>((resume) => {
+        server.listen(0, "127.0.0.1", () => resume(Effect.void))
+      })
+      const address = server.address()
+      const port = address !== null && typeof address === "object" ? address.port : 0
+      return { url: `ws://127.0.0.1:${port}/ws`, port, sockets }
+    })
+  )
+
+export const webSocketHub = (
+  settings: SettingsInput = {},
+  options: WebSocketOptions = {}
+): Layer.Layer<WebSocketHub | Hub | Settings> => Layer.provideMerge(listener(options), hubWith(settings))
