@@ -2,7 +2,7 @@
  * A run: for every case and every repeat, each system in turn, in a process of its own that is started for the
  * measurement and killed after it, so that no system meets what another, or an earlier case, left behind.
  */
-import type { Case, Entry } from "./Cases.ts"
+import type { Case, Entry } from "./Case.ts"
 import { type Options, parseOptions, REPEATS } from "./Options.ts"
 import { Processes } from "./Processes.ts"
 import type { System } from "./peers/System.ts"

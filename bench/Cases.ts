@@ -1,23 +1,11 @@
 /** The cases: what each measures, in which unit, and beside which peer its target is set. */
+import type { Case, Entry, Scale } from "./Case.ts"
 import { durableCases } from "./durable/DurableCases.ts"
 import { measureMemory } from "./Memory.ts"
-import type { Running } from "./Processes.ts"
 import type { System } from "./peers/System.ts"
 import { measureRoundTrip } from "./RoundTrip.ts"
-import { measureThroughput, type Sample } from "./Throughput.ts"
+import { measureThroughput } from "./Throughput.ts"
 import { batchedCycle, type Chunk, interleavedCycle, topicNames } from "./Workload.ts"
-
-export interface Scale {
-  readonly warmUpMs: number
-  readonly publishMs: number
-  readonly windowBytes: number
-  readonly roundTripWarmUp: number
-  readonly roundTrips: number
-  readonly queued: number
-  /** Messages of the log that is consumed, replayed and opened. */
-  readonly logged: number
-  readonly settleMs: number
-}
 
 export const fullScale: Scale = {
   warmUpMs: 500,
@@ -41,33 +29,6 @@ export const quickScale: Scale = {
   queued: 50_000,
   logged: 50_000,
   settleMs: 100
-}
-
-export interface Metric {
-  readonly name: string
-  readonly unit: "messages/s" | "deliveries/s" | "us" | "ms" | "bytes"
-  /** The peer that the target is set by. */
-  readonly peer: string | undefined
-}
-
-/** A row of a case's table. */
-export interface Entry {
-  readonly name: string
-  readonly launch: System["launch"]
-  readonly measure: (running: Running, scale: Scale) => Promise<Sample>
-}
-
-export interface Case {
-  readonly name: string
-  readonly about: string
-  /** One for each value of a sample. */
-  readonly metrics: readonly Metric[]
-  /** Whether the systems keep the messages on disk. */
-  readonly kind: "live" | "durable"
-  /** How many repeats are enough, unless the command line says. */
-  readonly repeats?: number
-  /** A system's rows; none when the case is not for that system. */
-  readonly entries: (system: System) => readonly Entry[]
 }
 
 const ONE = "bench.t00000"

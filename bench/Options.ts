@@ -1,6 +1,7 @@
 /** The command line of the benchmark. */
 import { parseArgs } from "node:util"
-import { type Case, cases, fullScale, quickScale, type Scale } from "./Cases.ts"
+import type { Case, Scale } from "./Case.ts"
+import { cases, fullScale, quickScale } from "./Cases.ts"
 import type { System } from "./peers/System.ts"
 
 export interface Options {

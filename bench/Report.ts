@@ -1,6 +1,6 @@
 /** The figures of a run, as a table for people and as lines of JSON. */
 import { cpus, totalmem, type } from "node:os"
-import type { Case, Metric } from "./Cases.ts"
+import type { Case, Metric } from "./Case.ts"
 import { describeDisk } from "./durable/Disk.ts"
 import { type Options, REPEATS } from "./Options.ts"
 import type { System } from "./peers/System.ts"

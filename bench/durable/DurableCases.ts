@@ -1,5 +1,5 @@
 /** The cases of systems that keep their messages on disk. */
-import type { Case, Entry, Scale } from "../Cases.ts"
+import type { Case, Entry, Scale } from "../Case.ts"
 import type { Running } from "../Processes.ts"
 import type { System } from "../peers/System.ts"
 import type { Sample } from "../Throughput.ts"

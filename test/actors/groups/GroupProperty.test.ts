@@ -41,10 +41,10 @@ const judge = Effect.fnUntraced(function* (run: GroupRun) {
     const { subscription } = yield* wire.subscribe(topic, { start: { _tag: "First" } })
     yield* wire.settled
     const log = wire.delivered(subscription)
-    const { stored, unsettled } = run.texts(topic)
+    const { stored, unsettled } = run.publisher.texts(topic)
     assert.strictEqual(unsettled, 0, "a frame has no answer")
     assert.deepStrictEqual(log.map(({ text }) => text).sort(), [...stored].sort())
-    const offsets = run.offsets(topic)
+    const offsets = run.publisher.offsets(topic)
     assert.deepStrictEqual(
       offsets,
       [...offsets].sort((one, other) => one - other),

@@ -2,13 +2,13 @@
 import { assert } from "@effect/vitest"
 import { Clock, Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { encodeText } from "../../../src/protocol/Bytes.ts"
 import { unlimitedCredit } from "../../../src/protocol/Op.ts"
 import type { Fate } from "../../../src/protocol/Position.ts"
 import { type HubLives, hubLives } from "../HubLives.ts"
 import type { Received, WireClient, WireClientError } from "../WireClient.ts"
 import { GroupClient } from "./GroupClient.ts"
 import { GroupModel, type ModelMessage, type ModelRules } from "./GroupModel.ts"
+import { GroupPublisher } from "./GroupPublisher.ts"
 
 export interface GroupRules extends ModelRules {
   readonly backoff: number
@@ -41,17 +41,6 @@ export interface Step {
   readonly c: number
 }
 
-interface Frame {
-  readonly sequence: number
-  readonly topic: string
-  readonly texts: ReadonlyArray<string>
-  readonly key: string | undefined
-  readonly id: string | undefined
-  readonly priority: number
-  state: "sent" | "stored" | "duplicate" | "rejected"
-  offset: number
-}
-
 interface Member {
   readonly client: GroupClient
   /** What it was given and has said nothing of. */
@@ -74,32 +63,37 @@ const longestDelay = 3000
 
 const pick = <A>(all: ReadonlyArray<A>, at: number): A | undefined => all[at % all.length]
 
+const connected = Effect.fnUntraced(function* (lives: HubLives) {
+  const wire = yield* lives.connect
+  wire.answersPings = true
+  yield* wire.begin(1)
+  return wire
+})
+
 type Run<A = void> = Effect.Effect<A, WireClientError>
 
 export class GroupRun {
   readonly lives: HubLives
   readonly model: GroupModel
   private readonly rules: GroupRules
-  private readonly frames: Array<Frame> = []
   private members: ReadonlyArray<Member> = []
   /** Given in an earlier life, and nothing was said of it. */
   private readonly orphans = new Map<ModelMessage, Received>()
   private said: ReadonlyArray<Said> = []
-  private publisher!: WireClient
+  readonly publisher: GroupPublisher
   private seen = 0
 
-  constructor(lives: HubLives, rules: GroupRules) {
+  private constructor(lives: HubLives, rules: GroupRules, publisher: WireClient) {
     this.lives = lives
     this.rules = rules
     this.model = new GroupModel(rules)
+    this.publisher = new GroupPublisher(publisher, this.model)
   }
 
   static make(rules: GroupRules): Effect.Effect<GroupRun, WireClientError, Scope.Scope> {
     return Effect.gen(function* () {
       const lives = yield* hubLives({ deduplicationWindow: 3_600_000 })
-      const run = new GroupRun(lives, rules)
-      yield* run.connectPublisher()
-      return run
+      return new GroupRun(lives, rules, yield* connected(lives))
     })
   }
 
@@ -108,26 +102,27 @@ export class GroupRun {
   }
 
   publish(a: number, b: number, c: number): Run {
-    const sequence = this.frames.length + 1
-    const texts = Array.from({ length: 1 + (b % 3) }, (_, index) => `${sequence}.${index}`)
-    const key = pick(["k", "l", undefined], c)
-    const id = texts.length === 1 && a % 4 < 2 ? `i${sequence}` : undefined
-    return this.send({ topic: topics[a % 2]!, texts, key, id, priority: c % 5 === 0 ? 7 : 0 })
+    return Effect.sync(() => {
+      const sequence = this.publisher.nextSequence
+      const texts = Array.from({ length: 1 + (b % 3) }, (_, index) => `${sequence}.${index}`)
+      const key = pick(["k", "l", undefined], c)
+      const id = texts.length === 1 && a % 4 < 2 ? `i${sequence}` : undefined
+      this.publisher.publish({ topic: topics[a % 2]!, texts, key, id, priority: c % 5 === 0 ? 7 : 0 })
+    })
   }
 
   /** A message of an id that was published before, as another frame. */
   publishAgain(a: number): Run {
-    const frame = pick(
-      this.frames.filter(({ id }) => id !== undefined),
-      a
-    )
-    return frame === undefined ? Effect.void : this.send(frame)
+    return Effect.sync(() => {
+      const content = pick(this.publisher.known, a)
+      if (content !== undefined) this.publisher.publish(content)
+    })
   }
 
   /** The publisher's connection breaks, and it sends again what has no answer. */
   reconnect(): Run {
     return Effect.andThen(
-      Effect.sync(() => this.publisher.duplex.destroy()),
+      Effect.sync(() => this.publisher.wire.duplex.destroy()),
       this.connectPublisher()
     )
   }
@@ -135,7 +130,7 @@ export class GroupRun {
   join(a: number): Run {
     if (this.members.length >= mostMembers) return Effect.void
     return Effect.gen({ self: this }, function* () {
-      const wire = yield* this.connected(1)
+      const wire = yield* connected(this.lives)
       const client = new GroupClient(wire)
       const { ackWait, backoff, maxDeliveries, maxInFlight, order } = this.rules
       client.askToJoin("g", "a.*", {
@@ -326,7 +321,7 @@ export class GroupRun {
 
   /** Takes note of all that came, and judges it. */
   readonly look: Run = Effect.gen({ self: this }, function* () {
-    yield* this.publisher.settled
+    yield* this.publisher.wire.settled
     for (const { client } of this.members) yield* client.wire.settled
     const now = yield* Clock.currentTimeMillis
     const came = this.members.flatMap((member) =>
@@ -356,65 +351,12 @@ export class GroupRun {
       if (upTo !== undefined) this.model.acknowledgedUpTo(upTo.topic, upTo.to)
       return false
     })
-    this.readReceipts()
+    this.publisher.readReceipts()
     this.seen = now
   })
 
-  private readReceipts(): void {
-    for (const receipt of this.publisher.takeAll("Receipt")) {
-      const { count, duplicate, firstSequence, lastSequence, position } = receipt
-      assert.strictEqual(firstSequence, lastSequence)
-      const frame = this.frames[firstSequence - 1]!
-      if (frame.state !== "sent") continue
-      frame.state = duplicate ? "duplicate" : "stored"
-      if (duplicate) continue
-      assert.strictEqual(count, frame.texts.length)
-      frame.offset = position.offset
-      for (const [index, text] of frame.texts.entries())
-        this.model.stored(frame.topic, position.offset + index, text)
-    }
-    for (const { firstSequence } of this.publisher.takeAll("Rejected"))
-      this.frames[firstSequence - 1]!.state = "rejected"
-  }
-
-  private send(of: Pick<Frame, "topic" | "texts" | "key" | "id" | "priority">): Run {
-    return Effect.sync(() => {
-      const { id, key, priority, texts, topic } = of
-      const sequence = this.frames.length + 1
-      const frame: Frame = { sequence, topic, texts, key, id, priority, state: "sent", offset: -1 }
-      this.frames.push(frame)
-      this.sendFrame(frame, false)
-    })
-  }
-
-  private sendFrame({ id, key, priority, sequence, texts, topic }: Frame, resent: boolean): void {
-    const messages = texts.map((text) => ({
-      payload: encodeText(text),
-      ...(key === undefined ? {} : { key }),
-      ...(id === undefined ? {} : { id })
-    }))
-    this.publisher.publish(topic, messages, { sequence, receipt: true, resent, priority })
-  }
-
-  private connected(session: number): Run<WireClient> {
-    return Effect.gen({ self: this }, function* () {
-      const wire = yield* this.lives.connect
-      wire.answersPings = true
-      yield* wire.begin(session)
-      return wire
-    })
-  }
-
   private connectPublisher(): Run {
-    return Effect.gen({ self: this }, function* () {
-      this.publisher = yield* this.connected(1)
-      // One at a time, so that each has its own receipt.
-      for (const frame of this.frames) {
-        if (frame.state !== "sent") continue
-        this.sendFrame(frame, true)
-        yield* this.publisher.settled
-      }
-    })
+    return Effect.flatMap(connected(this.lives), (wire) => this.publisher.reconnected(wire))
   }
 
   private end(at: number, how: (client: GroupClient) => void): Run {
@@ -422,7 +364,7 @@ export class GroupRun {
     if (member === undefined) return Effect.void
     return Effect.gen({ self: this }, function* () {
       how(member.client)
-      yield* this.publisher.settled
+      yield* this.publisher.wire.settled
       // What it was given until then it has had.
       const now = yield* Clock.currentTimeMillis
       for (const received of member.client.wire.delivered(1))
@@ -448,22 +390,5 @@ export class GroupRun {
       this.orphans.delete(message)
       for (const { held } of this.members) held.delete(message)
     }
-  }
-
-  /** What the log must have, by topic: each text once, and of what has a place of its own, in order. */
-  texts(topic: string): { readonly stored: ReadonlySet<string>; readonly unsettled: number } {
-    const own = this.frames.filter((frame) => frame.topic === topic)
-    const stored = own.filter(({ state }) => state === "stored" || state === "duplicate")
-    return {
-      stored: new Set(stored.flatMap(({ texts }) => texts)),
-      unsettled: own.filter(({ state }) => state === "sent").length
-    }
-  }
-
-  /** Offsets of the frames that have one, in the order in which they were published. */
-  offsets(topic: string): ReadonlyArray<number> {
-    return this.frames
-      .filter((frame) => frame.topic === topic && frame.state === "stored")
-      .map(({ offset }) => offset)
   }
 }
