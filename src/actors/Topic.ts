@@ -118,9 +118,13 @@ export class Topic extends Actor<Batch> implements LogOwner {
     return this.known.restore(log, this.system.now())
   }
 
+  get isOpen(): boolean {
+    return this.log !== beforeOpen
+  }
+
   /** Waits until the log is open. */
   get whenOpen(): Effect.Effect<void> {
-    return this.log === beforeOpen ? this.whenIdle : Effect.void
+    return this.isOpen ? Effect.void : this.whenIdle
   }
 
   /** Whether nothing is on its way through the topic. */

@@ -49,7 +49,9 @@ export const copyBytes = (from: Uint8Array, start: number, end: number, to: Uint
 
 /** Bytes that the caller will write before they are read: not cleared first where the runtime can do that. */
 export const allocateBytes = (length: number): Uint8Array =>
-  typeof Buffer === "undefined" ? new Uint8Array(length) : Buffer.allocUnsafeSlow(length)
+  typeof Buffer === "undefined"
+    ? new Uint8Array(length)
+    : new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
 
 const encoder = new TextEncoder()
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })

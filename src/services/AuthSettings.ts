@@ -26,11 +26,6 @@ const authType = choice(authTypes, {
     "How clients say who they are: `jwt`, `api-key`, `any` of both, or `none`, when everybody may do everything. Unless given: `any` if a key of either kind is given, otherwise `none`."
 })
 
-/** `*`, or an origin as browsers send it: scheme, host and a port that is not the scheme's own. */
-const OriginSchema = Schema.String.check(
-  Schema.makeFilter((text) => text === "*" || (URL.canParse(text) && new URL(text).origin === text))
-)
-
 export const authSettings = {
   authType: { ...authType, schema: Schema.UndefinedOr(authType.schema), default: undefined },
   authKeys: optionalObjects({
@@ -80,11 +75,6 @@ export const authSettings = {
   }),
   authDefaultSubscribe: optionalPatterns({
     description: "What a token may subscribe that does not say it (`subscribe`). Unless given: nothing."
-  }),
-  allowedOrigins: optionalList(OriginSchema, {
-    allowed: "an origin such as https://example.com, or *",
-    description:
-      "Origins of web pages that may use the hub from a browser; `*` is any. Unless given: the hub's own alone."
   })
 }
 

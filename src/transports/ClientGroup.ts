@@ -19,7 +19,9 @@ export const clientGroupName = (clientId: string, pattern: string): string => {
   const isPlain = plain.test(clientId) && plain.test(pattern)
   if (isPlain && clientId.length + 1 + pattern.length <= longestName) return `${clientId}~${pattern}`
   // JSON keeps the two apart, whatever they hold.
-  const hash = createHash("sha256").update(JSON.stringify([clientId, pattern])).digest("base64url")
+  const hash = createHash("sha256")
+    .update(JSON.stringify([clientId, pattern]))
+    .digest("base64url")
   return `${shown(clientId)}~${shown(pattern)}~${hash.slice(0, hashLength)}`
 }
 

@@ -2,7 +2,7 @@
 import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Console, Effect, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import type { Polestar } from "../../src/sdk/Polestar.ts"
 import * as Topic from "../../src/sdk/Topic.ts"
 import { temporaryFolder } from "../cli/DurableHub.ts"
@@ -148,7 +148,6 @@ describe("faults - no room", () => {
           assert.strictEqual(record.faults.slice(0, 10).join("\n"), "")
           assert.isUndefined(member.pollUnsafe())
           assert.isUndefined(sending.pollUnsafe())
-          yield* Console.log(`${ledger.told.length} receipts`)
         })
       ),
     60_000

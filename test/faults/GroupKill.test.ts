@@ -4,10 +4,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Console, Effect, Fiber } from "effect"
+import { encodeText } from "../../src/protocol/Bytes.ts"
+import type { Frame } from "../../src/protocol/Frame.ts"
+import { notGiven, unlimitedCredit } from "../../src/protocol/Op.ts"
+import { type Order, Orders } from "../../src/protocol/Position.ts"
 import { temporaryFolder } from "../cli/DurableHub.ts"
 import { range } from "../contracts/sdk/Kit.ts"
 import { chance } from "../protocol/Chance.ts"
-import { eventually, freePort, joined, sdkClient, seeded } from "./Faults.ts"
+import { eventually, freePort, joined, sdkClient, seeded, wireClient } from "./Faults.ts"
 import { consumeMember, joinMember, type MemberOptions, rawMember } from "./GroupMembers.ts"
 import { GroupRecord } from "./GroupRecord.ts"
 import { Child, startHub } from "./HubProcess.ts"
@@ -26,6 +30,75 @@ const settingsOf = (port: number, dataDir: string) => ({
   maxMessagesPerTopic: 1_000_000_000,
   persistentTierBytes: 1e12,
   dataMaxBytes: 1e12
+})
+
+/** Joins with so much credit, as frames. */
+const joining = (order: Order, creditMessages: number): Frame => ({
+  _tag: "Join",
+  session: 1,
+  request: 1000,
+  subscription: 1,
+  group: "raw",
+  pattern: "raw.one",
+  creditMessages,
+  creditBytes: unlimitedCredit,
+  start: { _tag: "First" },
+  order,
+  ackWait: notGiven.u32,
+  maxDeliveries: notGiven.u16,
+  maxInFlight: notGiven.u32,
+  backoff: notGiven.u32,
+  maxBackoff: notGiven.u32
+})
+
+describe("faults - a hub killed between a delivery and its acknowledgement", () => {
+  for (const order of Orders)
+    it.live(
+      `kill - the next hub takes acknowledgements of what the one before delivered, in order ${order}`,
+      () =>
+        Effect.gen(function* () {
+          const dataDir = yield* temporaryFolder
+          let hub = yield* startHub({ dataDir })
+          const first = yield* wireClient(hub.port)
+          yield* first.begin()
+          const messages = range(6).map((n) => ({ payload: encodeText(`m${n}`), key: `k${n % 2}` }))
+          const { position } = yield* first.publishAndWait("raw.one", messages)
+          first.send(joining(order, unlimitedCredit))
+          yield* first.messages(1, order === "any" ? 6 : 2)
+          for (let life = 0; life < 2; life++) {
+            yield* hub.child.kill("SIGKILL")
+            hub = yield* startHub({ dataDir })
+            const client = yield* wireClient(hub.port)
+            yield* client.begin()
+            client.send(joining(order, 0))
+            yield* client.next("Joined")
+            if (life === 0) {
+              const { epoch } = position
+              const ranges = [{ from: 1, to: 3 }]
+              client.send({
+                _tag: "Ack",
+                session: 1,
+                request: 7,
+                group: "raw",
+                topic: "raw.one",
+                epoch,
+                ranges
+              })
+              yield* client.next("Acked")
+            }
+            client.credit(1, 100)
+            // In order "key" one of each key, and the others of a key only after it.
+            const expected = order === "any" ? [0, 3, 4, 5] : [0, 3]
+            const got = yield* client.messages(1, expected.length)
+            yield* client.settled
+            const offsets = [...got, ...client.delivered(1)].map(({ offset }) => offset)
+            assert.deepStrictEqual(
+              offsets.toSorted((a, b) => a - b),
+              expected
+            )
+          }
+        })
+    )
 })
 
 describe("faults - a hub killed under load", () => {
@@ -129,6 +202,7 @@ describe("faults - a hub killed under load", () => {
           for (const each of members) assert.isUndefined(each.pollUnsafe(), "a member ended")
           yield* Effect.forEach(members, Fiber.interrupt)
           const duplicates = ledger.told.filter(({ duplicate }) => duplicate).length
+          if (!isLong) return
           yield* Console.log(
             `${rounds} kills: ${total} messages, ${duplicates} receipts of what was there already, ` +
               `${shared.redelivered} and ${keyed.redelivered} deliveries again`

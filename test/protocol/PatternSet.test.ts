@@ -24,7 +24,7 @@ const topics = allNames(["a", "b", "$s", "x"], 4)
 
 const setOf = (patterns: ReadonlyArray<string>): PatternSet => {
   const set = PatternSet.make(patterns)
-  assert.instanceOf(set, PatternSet)
+  if (!(set instanceof PatternSet)) return assert.fail(set.message)
   return set
 }
 
@@ -161,7 +161,7 @@ describe("pattern set", () => {
     const wrong = PatternSet.make(["sécret b"])
     assert.notInclude(JSON.stringify(wrong), "sécret")
     assert.deepInclude(PatternSet.make(Array(maxPatterns + 1).fill("a")), { reason: "too-many" })
-    assert.instanceOf(PatternSet.make(Array(maxPatterns).fill("a")), PatternSet)
+    assert.isTrue(setOf(Array(maxPatterns).fill("a")).allowsTopic("a"))
   })
 
   it("pattern set - the largest set answers the worst question", () => {

@@ -10,6 +10,7 @@ import { forEachMessage } from "../../protocol/Publish.ts"
 import { Lost, type MessageLogError } from "../../services/MessageLog.ts"
 import { deadLetterBatch, deadLetterTopic } from "./DeadLetter.ts"
 import type { Group, GroupLane } from "./Group.ts"
+import { isOpenSoon } from "./GroupReader.ts"
 
 /** Milliseconds before a dead letter that could not be stored is tried again. */
 const retryAfter = 1000
@@ -39,15 +40,25 @@ export class Burial {
   }
 
   private readonly run = Effect.fn("Group.buryAll")({ self: this }, function* (this: Burial) {
+    const failing = new Set<GroupLane>()
     for (;;) {
-      const place = [...this.group.lanes.values()].find(({ lane }) => lane.dying > 0)
-      if (place === undefined || this.group.closed) return
+      const dying = [...this.group.lanes.values()].filter(({ lane }) => lane.dying > 0)
+      if (dying.length === 0 || this.group.closed) return
+      const place = dying.find((each) => !failing.has(each))
+      if (place === undefined) {
+        failing.clear()
+        yield* Effect.sleep(retryAfter)
+        continue
+      }
       if (this.isUnsaved) {
         this.isUnsaved = false
         // Else it would die again after a crash, at another time, and there would be two dead letters.
         yield* this.group.saver.saved
       }
-      yield* Effect.catch(this.buryFirst(place), (why) => this.postpone(place, why))
+      yield* Effect.catch(this.buryFirst(place), (why) => {
+        failing.add(place)
+        return this.complain(place, why)
+      })
     }
   })
 
@@ -57,7 +68,7 @@ export class Burial {
       const { group } = this
       const topic = group.registry.topicNamed(place.topic)
       if (typeof topic === "string") return yield* Effect.fail(topic)
-      yield* topic.whenOpen
+      if (!(yield* isOpenSoon(topic))) return yield* Effect.fail<ErrorCode>("topic-failed")
       group.align(place, topic)
       const entry = place.lane.firstDying()
       if (entry === undefined) return
@@ -112,15 +123,9 @@ export class Burial {
     })
   }
 
-  private postpone(place: GroupLane, why: ErrorCode | MessageLogError): Effect.Effect<void> {
-    return Effect.andThen(
-      Effect.logWarning("a dead letter could not be stored", {
-        group: this.group.name,
-        topic: place.topic,
-        why
-      }),
-      Effect.sleep(retryAfter)
-    )
+  private complain(place: GroupLane, why: ErrorCode | MessageLogError): Effect.Effect<void> {
+    const details = { group: this.group.name, topic: place.topic, why }
+    return Effect.logWarning("a dead letter could not be stored", details)
   }
 }
 

@@ -1,12 +1,19 @@
 /** How a group catches up: what its members have room for is read from the topic's log. */
 import { Effect } from "effect"
 import { Lost, type MessageLogError, type TopicLog } from "../../services/MessageLog.ts"
+import type { Topic } from "../Topic.ts"
 import type { Group, GroupLane } from "./Group.ts"
 
 /** Bytes that are read from a log at a time. */
 const fillBytes = 262_144
 /** Milliseconds before a log that could not be read is read again. */
 const retryAfter = 1000
+
+/** Whether the topic's log is open, or is within a second: one that cannot be opened must not hold up all others. */
+export const isOpenSoon = (topic: Topic): Effect.Effect<boolean> =>
+  topic.isOpen
+    ? Effect.succeed(true)
+    : Effect.map(Effect.timeoutOption(topic.whenOpen, retryAfter), () => topic.isOpen)
 
 /** Leaves what the log no longer has: all of it if the log is another one. */
 export const align = (group: Group, place: GroupLane, log: TopicLog): void => {
@@ -16,7 +23,8 @@ export const align = (group: Group, place: GroupLane, log: TopicLog): void => {
     place.generation++
     group.update(place, () => lane.reset(log.epoch, log.firstOffset))
     group.save(place)
-    group.lost(place, from, log.firstOffset, missed, epoch)
+    // One that began before the log was open was in none yet.
+    if (epoch > 0) group.lost(place, from, log.firstOffset, missed, epoch)
     return
   }
   if (lane.floor >= log.firstOffset) return
@@ -36,7 +44,9 @@ export const fillOne = (group: Group, place: GroupLane): Effect.Effect<void> =>
   Effect.suspend(() => {
     const topic = group.registry.topicNamed(place.topic)
     if (typeof topic === "string") return Effect.sleep(retryAfter)
-    return Effect.flatMap(topic.whenOpen, () => {
+    return Effect.flatMap(isOpenSoon(topic), (isOpen) => {
+      // Its turn comes again after the others'.
+      if (!isOpen) return Effect.void
       align(group, place, topic.log)
       const entry = place.lane.peek()
       return entry === undefined || entry.batch !== undefined
@@ -52,6 +62,7 @@ export const fillOne = (group: Group, place: GroupLane): Effect.Effect<void> =>
 /** The messages after those that the lane has. */
 const readOn = (group: Group, place: GroupLane, log: TopicLog): Effect.Effect<void, MessageLogError> => {
   const { generation, lane } = place
+  const end = log.nextOffset
   return Effect.map(log.read(lane.next, fillBytes), (read) => {
     if (place.generation !== generation) return
     for (const item of read) {
@@ -62,7 +73,7 @@ const readOn = (group: Group, place: GroupLane, log: TopicLog): Effect.Effect<vo
       }
     }
     // A log that has lost what it says it has must not be read for ever.
-    if (read.length === 0) group.update(place, () => lane.skipTo(log.nextOffset))
+    if (read.length === 0) group.update(place, () => lane.skipTo(end))
     place.isBehind = lane.next < log.nextOffset
   })
 }
@@ -84,7 +95,9 @@ const readAgain = (
       const to = found === undefined ? end : found.offset
       const missed = group.update(place, () => lane.acknowledge(offset, to))
       group.save(place)
-      group.lost(place, offset, to, missed)
+      const [first] = read
+      // What is in no batch and not lost was compacted away.
+      if (first === undefined || first instanceof Lost) group.lost(place, offset, to, missed)
       return
     }
     // Also for the entries after it that the batch has messages of.

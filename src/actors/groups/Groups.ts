@@ -6,11 +6,12 @@ import { Effect, Semaphore } from "effect"
 import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import { matches } from "../../protocol/Pattern.ts"
 import type { Order, Start } from "../../protocol/Position.ts"
-import type { MessageLogError, TopicLog } from "../../services/MessageLog.ts"
+import { MessageLogError, type TopicLog } from "../../services/MessageLog.ts"
 import type { StateStore, StateStoreError } from "../../services/StateStore.ts"
 import type { Registry } from "../Registry.ts"
 import type { Topic } from "../Topic.ts"
 import { Group } from "./Group.ts"
+import { isOpenSoon } from "./GroupReader.ts"
 import { decodeRecord, type GroupOptions, type GroupRecord, groupsPrefix, lanePrefix } from "./GroupRecord.ts"
 import { Lane } from "./Lane.ts"
 import type { Member } from "./Member.ts"
@@ -155,7 +156,8 @@ export class Groups {
       this.registry.forEachTopic(pattern, (topic) => topics.push(topic))
       const begun: Array<readonly [Topic, number]> = []
       for (const topic of topics) {
-        yield* topic.whenOpen
+        if (!(yield* isOpenSoon(topic)))
+          return yield* new MessageLogError({ reason: "io", topic: topic.name })
         begun.push([topic, yield* offsetOf(topic.log, start)])
       }
       return begun

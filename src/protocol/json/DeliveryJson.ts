@@ -5,12 +5,12 @@
  * anything is JSON. What is text becomes a string; all else, and what is not what it claims to be, becomes base64 with
  * `encoding`. A `content_type` stands with all but plain JSON. Every text is one line, so it also fits an event stream.
  */
-import { encodeText, readU16 } from "../Bytes.ts"
+import { readU16 } from "../Bytes.ts"
 import type { Placed } from "../Deliver.ts"
 import { jsonContentType, octetsContentType, RecordFlags, textContentType } from "../Message.ts"
 import { type ContentKind, contentKindOf } from "./ContentKind.ts"
 import { JsonScan, maxJsonDepth } from "./JsonScan.ts"
-import { JsonWriter } from "./JsonWriter.ts"
+import { JsonWriter, Piece } from "./JsonWriter.ts"
 import { forEachSpans, RecordSpans } from "./RecordSpans.ts"
 import { timeText } from "./StartText.ts"
 import type { Texts } from "./Texts.ts"
@@ -22,24 +22,22 @@ export interface TopicBatch extends Placed {
 
 /** For the dialect of `topic`: `{"type":"event","topic","message":{"id","payload"},"offset","epoch","ts"}`. */
 export const encodeEvents = (batch: TopicBatch): Texts => {
-  const spans = new RecordSpans()
-  const out = new Deliveries(batch, spans)
-  const head = ascii('{"type":"event","topic":', batch.topic, ',"message":{"id":')
-  const ownId = ascii(`"${batch.epoch}-`)
-  const afterPayload = ascii('},"offset":')
-  const tail = ascii(`,"epoch":${batch.epoch},"ts":"${timeText(batch.timestamp)}"}`)
+  const head = new Piece(`{"type":"event","topic":${JSON.stringify(batch.topic)},"message":{"id":`)
+  const ownId = new Piece(`"${batch.epoch}-`)
+  const tail = new Piece(`,"epoch":${batch.epoch},"ts":"${timeText(batch.timestamp)}"}`)
+  const out = new Deliveries(batch, head.text.length + ownId.text.length + tail.text.length)
   return out.all((index) => {
     const { writer } = out
-    writer.raw(head)
+    writer.piece(head)
     if (!out.id()) {
-      writer.raw(ownId)
+      writer.piece(ownId)
       writer.decimal(batch.offset + index)
       writer.u8(quote)
     }
     out.content()
-    writer.raw(afterPayload)
+    writer.text('},"offset":')
     writer.decimal(batch.offset + index)
-    writer.raw(tail)
+    writer.piece(tail)
   })
 }
 
@@ -49,31 +47,28 @@ export const encodeEvents = (batch: TopicBatch): Texts => {
  * included; 0 for a live subscription, and from 2 on it is told.
  */
 export const encodeMessages = (batch: TopicBatch, attempt = 0): Texts =>
-  encodeNamed(batch, '{"type":"message","message_id":', attempt > 1 ? `,"attempt":${attempt}` : "")
+  encodeNamed(batch, '{"type":"message","message_id":', attempt)
 
 /** For polls, replays and event streams: as `encodeMessages`, without a `type`. */
 export const encodePolled = (batch: TopicBatch, attempt = 0): Texts =>
-  encodeNamed(batch, '{"message_id":', attempt > 1 ? `,"attempt":${attempt}` : "")
+  encodeNamed(batch, '{"message_id":', attempt)
 
-const encodeNamed = (batch: TopicBatch, opening: string, extra: string): Texts => {
-  const spans = new RecordSpans()
-  const out = new Deliveries(batch, spans)
+const encodeNamed = (batch: TopicBatch, opening: string, attempt: number): Texts => {
   const name = JSON.stringify(batch.topic)
-  const head = encodeText(`${opening}${name.slice(0, -1)}@${batch.epoch}-`)
-  const middle = encodeText(
-    `","topic":${name},"timestamp":"${timeText(batch.timestamp)}"${extra},"epoch":${batch.epoch},"offset":`
+  const attempts = attempt > 1 ? `,"attempt":${attempt}` : ""
+  const time = timeText(batch.timestamp)
+  const head = new Piece(`${opening}${name.slice(0, -1)}@${batch.epoch}-`)
+  const middle = new Piece(
+    `","topic":${name},"timestamp":"${time}"${attempts},"epoch":${batch.epoch},"offset":`
   )
-  const idName = ascii(',"id":')
+  const out = new Deliveries(batch, head.text.length + middle.text.length)
   return out.all((index) => {
     const { writer } = out
-    writer.raw(head)
+    writer.piece(head)
     writer.decimal(batch.offset + index)
-    writer.raw(middle)
+    writer.piece(middle)
     writer.decimal(batch.offset + index)
-    if (spans.idStart >= 0) {
-      writer.raw(idName)
-      out.id()
-    }
+    out.idField()
     out.content()
     writer.u8(closeObject)
   })
@@ -84,36 +79,21 @@ const comma = 0x2c
 const colon = 0x3a
 const closeObject = 0x7d
 
-/** Text, with every second part as a JSON string. */
-const ascii = (text: string, string?: string, rest = ""): Uint8Array =>
-  encodeText(string === undefined ? text : text + JSON.stringify(string) + rest)
-
-const payloadName = ascii(',"payload":')
-const keyName = ascii(',"key":')
-const headersName = ascii(',"headers":{')
-const encodingField = ascii(',"encoding":"base64"')
-const octetsField = ascii(',"content_type":', octetsContentType)
-const textField = ascii(',"content_type":', textContentType)
-const jsonField = ascii(',"content_type":', jsonContentType)
-const typeName = ascii(',"content_type":')
-
-/** What stands around a payload, about; a guess too small only costs that the buffer grows. */
-const envelopeBytes = 230
+/** Of each text, beside its pieces and its payload: two offsets, names and quotes. */
+const otherBytes = 50
 
 /** The texts of one batch as they are written. */
 class Deliveries {
   readonly writer: JsonWriter
   private readonly batch: TopicBatch
-  private readonly spans: RecordSpans
+  private readonly spans = new RecordSpans()
   private readonly scan = new JsonScan(maxJsonDepth)
   private readonly ends: Array<number> = []
 
-  constructor(batch: TopicBatch, spans: RecordSpans) {
+  /** `pieces` is how long the texts are, about, without their payloads; a guess too small only makes the buffer grow. */
+  constructor(batch: TopicBatch, pieces: number) {
     this.batch = batch
-    this.spans = spans
-    this.writer = new JsonWriter(
-      batch.count * (envelopeBytes + 2 * batch.topic.length) + batch.end - batch.start
-    )
+    this.writer = new JsonWriter(batch.count * (pieces + otherBytes) + batch.end - batch.start)
   }
 
   /** Of a batch that is not whole, which the hub never has, the texts before the break. */
@@ -134,6 +114,14 @@ class Deliveries {
     return idStart >= 0 && this.writer.string(this.batch.bytes, idStart, idEnd)
   }
 
+  /** The same as a field of the text. */
+  idField(): void {
+    if (this.spans.idStart < 0) return
+    const before = this.writer.at
+    this.writer.text(',"id":')
+    if (!this.id()) this.writer.at = before
+  }
+
   /** Payload, content type, encoding, key and headers. */
   content(): void {
     this.payload()
@@ -145,7 +133,7 @@ class Deliveries {
     const { spans, writer } = this
     const { bytes } = this.batch
     const { payloadStart, payloadEnd } = spans
-    writer.raw(payloadName)
+    writer.text(',"payload":')
     const kind = this.kind()
     if (kind === "json" && this.json(payloadStart, payloadEnd)) {
       if (spans.typeStart >= 0) this.contentType()
@@ -154,7 +142,7 @@ class Deliveries {
     } else {
       writer.base64(bytes, payloadStart, payloadEnd)
       this.contentType()
-      writer.raw(encodingField)
+      writer.text(',"encoding":"base64"')
     }
   }
 
@@ -187,32 +175,32 @@ class Deliveries {
 
   private contentType(): void {
     const { spans, writer } = this
-    if (spans.typeStart < 0) {
-      const { flags } = spans
-      writer.raw(
-        (flags & RecordFlags.json) !== 0
-          ? jsonField
-          : (flags & RecordFlags.text) !== 0
-            ? textField
-            : octetsField
-      )
-      return
-    }
+    const { flags, typeStart, typeEnd } = spans
     const before = writer.at
-    writer.raw(typeName)
-    if (!writer.string(this.batch.bytes, spans.typeStart, spans.typeEnd)) writer.at = before
+    writer.text(',"content_type":')
+    if (typeStart < 0) {
+      const isText = (flags & RecordFlags.text) !== 0
+      const type = isText
+        ? textContentType
+        : (flags & RecordFlags.json) !== 0
+          ? jsonContentType
+          : octetsContentType
+      writer.text(`"${type}"`)
+    } else if (!writer.string(this.batch.bytes, typeStart, typeEnd)) {
+      writer.at = before
+    }
   }
 
   private labels(): void {
     const { spans, writer } = this
     const before = writer.at
     if (spans.keyStart >= 0) {
-      writer.raw(keyName)
+      writer.text(',"key":')
       if (!writer.string(this.batch.bytes, spans.keyStart, spans.keyEnd)) writer.at = before
     }
     if (spans.headersStart < 0) return
     const headersAt = writer.at
-    writer.raw(headersName)
+    writer.text(',"headers":{')
     if (this.headers(spans.headersStart)) writer.u8(closeObject)
     else writer.at = headersAt
   }

@@ -16,7 +16,45 @@ short[0x0d] = 0x72
 
 const longestEscape = 6
 
+/** A text that is written again and again: where in the writer it stood first. */
+export class Piece {
+  readonly text: string
+  start = -1
+  end = -1
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
 export class JsonWriter extends ByteWriter {
+  /** Text as it is. Most of it is plain, and short: an encoder and its array would cost more. */
+  text(text: string): void {
+    const start = this.reserve(text.length)
+    const bytes = this.bytes
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i)
+      if (code >= 0x80) {
+        this.at = start
+        this.raw(encodeText(text))
+        return
+      }
+      bytes[start + i] = code
+    }
+  }
+
+  /** The text of the piece: from the second time on a copy within the buffer. What was written before must stand. */
+  piece(piece: Piece): void {
+    if (piece.start < 0) {
+      piece.start = this.at
+      this.text(piece.text)
+      piece.end = this.at
+    } else {
+      const at = this.reserve(piece.end - piece.start)
+      this.bytes.copyWithin(at, piece.start, piece.end)
+    }
+  }
+
   range(from: Uint8Array, start: number, end: number): void {
     const at = this.reserve(end - start)
     copyBytes(from, start, end, this.bytes, at)

@@ -18,7 +18,7 @@ export class FrameRun {
   }
 
   /** This run and then those frames. */
-  then(frames: Uint8Array): FrameRun {
+  followedBy(frames: Uint8Array): FrameRun {
     if (this.next?.last === frames) return this.next
     const next = new FrameRun(frames, this)
     this.next = next

@@ -14,8 +14,8 @@ import { type CloseReason, CloseReasons } from "../../protocol/CloseReason.ts"
 import type { Frame } from "../../protocol/Frame.ts"
 import type { EventFrames } from "./EventFrames.ts"
 import { FrameRun } from "./FrameRun.ts"
-import { payloadsOf, pingFrame, textFrame } from "./ServerFrame.ts"
-import { dialectOf } from "./SubscriptionNumber.ts"
+import { dialectOf, session as sessionNumber } from "./HubNumbers.ts"
+import { pingFrame, textFrame, textsOf } from "./ServerFrame.ts"
 
 /** Bytes that wait in the socket before deliveries stay in the mailboxes. */
 const highWater = 262_144
@@ -24,9 +24,12 @@ const flushAt = 65_536
 /** Bytes in the socket beyond which nothing is read from a client that does not read its answers. */
 const answersLimit = 1_048_576
 
+/** Why a client is not read for a while: it does not read its answers, or too much of what it publishes waits. */
+export const Hold = { answers: 1, publishes: 2 } as const
+
 export interface OutletListener {
+  /** What the hub says but for deliveries. */
   readonly control: (frame: Frame) => void
-  readonly ended: () => void
   readonly broke: (error: unknown) => void
 }
 
@@ -41,7 +44,8 @@ export class JsonOutlet implements LocalOutlet, Flushable {
   private isPressed = false
   private isDirty = false
   private isClosed = false
-  private isReadingPaused = false
+  /** Why nothing is read from the client: bits of `Hold`. */
+  private holds = 0
   private toPump: Set<Receiver> | undefined
   private sent = 0
   private pendingAtCheck = 0
@@ -49,6 +53,8 @@ export class JsonOutlet implements LocalOutlet, Flushable {
   private oldest = Number.POSITIVE_INFINITY
   private unflushed = 0
   private spans: Array<EndSpan> | undefined
+  /** Credit that members of groups get back once what they were given is written. */
+  private owed: Array<{ readonly subscription: number; readonly messages: number }> | undefined
 
   constructor(ws: WebSocket, socket: NodeDuplex, events: EventFrames, listener: OutletListener) {
     this.ws = ws
@@ -78,7 +84,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
     return !isStuck
   }
 
-  deliver(session: Session, receiver: Receiver, batch: Batch): void {
+  deliver(session: Session, receiver: Receiver, batch: Batch, attempt = 0): void {
     if (this.isClosed) return
     const { counters, tracer } = this.connection.options.registry
     counters.messagesDelivered += batch.count
@@ -93,7 +99,11 @@ export class JsonOutlet implements LocalOutlet, Flushable {
       this.unflushed += batch.count
       if (batch.receivedAt < this.oldest) this.oldest = batch.receivedAt
     }
-    this.push(this.events.of(batch, dialectOf(receiver.id)))
+    if (attempt > 0) {
+      this.owed ??= []
+      this.owed.push({ subscription: receiver.id, messages: batch.count })
+    }
+    this.push(this.events.of(batch, dialectOf(receiver.id), attempt))
   }
 
   control(frame: Frame): void {
@@ -107,20 +117,44 @@ export class JsonOutlet implements LocalOutlet, Flushable {
   }
 
   /** Says something of its own to the client: JSON. */
-  say(text: string | Uint8Array): void {
+  say(text: Uint8Array): void {
     if (this.isClosed) return
     this.push(new FrameRun(textFrame(text)))
   }
 
   ping(): void {
-    if (this.ws.extensions === "") this.push(new FrameRun(pingFrame))
+    if (this.ws.extensions === "") this.push(new FrameRun(pingFrame()))
     else if (!this.isClosed) this.ws.ping()
+  }
+
+  /** Stops reading until it is released; what was read already still comes. */
+  hold(why: number): void {
+    if (this.holds === 0 && !this.isClosed) this.ws.pause()
+    this.holds |= why
+  }
+
+  release(why: number): void {
+    if (this.holds === 0) return
+    this.holds &= ~why
+    if (this.holds === 0 && !this.isClosed) this.ws.resume()
+  }
+
+  /** Forgets the socket without closing it. */
+  detach(): void {
+    this.isClosed = true
+    this.run = undefined
+    this.toPump = undefined
+    this.socket.off("drain", this.drained)
   }
 
   flush(): void {
     this.isDirty = false
     this.pump()
     this.write()
+    const { owed } = this
+    this.owed = undefined
+    for (const { messages, subscription } of owed ?? [])
+      this.connection.send({ _tag: "Credit", session: sessionNumber, subscription, messages, bytes: 0 })
   }
 
   broke(error: unknown): void {
@@ -130,10 +164,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
   ended(reason: CloseReason): void {
     if (this.isClosed) return
     this.write()
-    this.isClosed = true
-    this.toPump = undefined
-    this.socket.off("drain", this.drained)
-    this.listener.ended()
+    this.detach()
     if (reason === "ping-timeout" || reason === "write-timeout") this.ws.terminate()
     else this.ws.close(CloseReasons[reason], reason)
     // The answer to the close is read only if the socket is.
@@ -144,7 +175,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
     if (this.isClosed) return
     const { run } = this
     if (run !== undefined && run.length + frames.length > flushAt) this.write()
-    this.run = this.run === undefined ? frames : this.run.then(frames.bytes)
+    this.run = this.run === undefined ? frames : this.run.followedBy(frames.bytes)
     this.mark()
     if (this.run.length >= flushAt) this.write()
   }
@@ -174,13 +205,10 @@ export class JsonOutlet implements LocalOutlet, Flushable {
     if (ws.readyState !== ws.OPEN || !socket.writable) return
     this.sent += run.length
     if (ws.extensions === "") socket.write(run.bytes)
-    else for (const payload of payloadsOf(run.bytes)) ws.send(payload, textMessage, this.compressed)
+    else for (const payload of textsOf(run.bytes)) ws.send(payload, textMessage, this.compressed)
     const pending = ws.bufferedAmount
     if (pending > highWater) this.isPressed = true
-    if (pending > answersLimit && !this.isReadingPaused) {
-      this.isReadingPaused = true
-      ws.pause()
-    }
+    if (pending > answersLimit) this.hold(Hold.answers)
     if (this.unflushed > 0) this.measure()
   }
 
@@ -196,10 +224,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
 
   private readonly drained = (): void => {
     this.isPressed = false
-    if (this.isReadingPaused) {
-      this.isReadingPaused = false
-      this.ws.resume()
-    }
+    this.release(Hold.answers)
     this.flush()
   }
 

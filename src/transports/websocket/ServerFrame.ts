@@ -2,49 +2,31 @@
  * The frames that a server sends, as bytes (RFC 6455). They are neither masked nor, here, compressed, so the same
  * bytes are right for every client: what goes to many is encoded once. Pure.
  */
+import { frameTexts } from "../../protocol/json/Texts.ts"
 
 /** With FIN: every message is one frame. */
 export const Opcode = { text: 0x81, binary: 0x82, ping: 0x89 } as const
 
-const longestHeader = 10
-
-/** Bytes of the header of a frame with `length` bytes of payload. */
-export const headerBytes = (length: number): number => (length < 126 ? 2 : length < 65_536 ? 4 : longestHeader)
-
-/** Writes the header at `at`; the payload follows it. */
-export const writeHeader = (to: Uint8Array, at: number, opcode: number, length: number): void => {
-  to[at] = opcode
-  if (length < 126) {
-    to[at + 1] = length
-    return
-  }
-  let digits = length < 65_536 ? 2 : 8
-  to[at + 1] = digits === 2 ? 126 : 127
-  for (let left = length; digits > 0; digits--) {
-    to[at + 1 + digits] = left & 255
-    left = Math.floor(left / 256)
-  }
-}
-
+/** The header of a frame with `length` bytes of payload. */
 export const frameHeader = (opcode: number, length: number): Uint8Array => {
-  const header = Buffer.allocUnsafe(headerBytes(length))
-  writeHeader(header, 0, opcode, length)
+  if (length < 126) return Buffer.from([opcode, length])
+  if (length < 65_536) return Buffer.from([opcode, 126, length >>> 8, length & 255])
+  const header = Buffer.alloc(10)
+  header[0] = opcode
+  header[1] = 127
+  header.writeUIntBE(length, 4, 6)
   return header
 }
 
-/** A whole text frame. Lone surrogates become U+FFFD, so that a text is always UTF-8; bytes must be. */
-export const textFrame = (text: string | Uint8Array): Uint8Array => {
-  const length = typeof text === "string" ? Buffer.byteLength(text) : text.length
-  const start = headerBytes(length)
-  const frame = Buffer.allocUnsafe(start + length)
-  writeHeader(frame, 0, Opcode.text, length)
-  if (typeof text === "string") frame.write(text, start)
-  else frame.set(text, start)
-  return frame
-}
+/** A whole text frame of UTF-8. */
+export const textFrame = (text: Uint8Array): Uint8Array =>
+  frameTexts({ bytes: text, ends: [text.length] }).bytes
 
-/** The payloads of a run of whole text frames that were made here; of others among them, nothing. */
-export function* payloadsOf(frames: Uint8Array): Generator<Uint8Array> {
+/** A ping without a payload. */
+export const pingFrame = (): Uint8Array => frameHeader(Opcode.ping, 0)
+
+/** The payloads of a run of whole text frames; those of other frames among them are left out. */
+export function* textsOf(frames: Uint8Array): Generator<Uint8Array> {
   let at = 0
   while (at < frames.length) {
     const short = frames[at + 1]!
@@ -56,6 +38,3 @@ export function* payloadsOf(frames: Uint8Array): Generator<Uint8Array> {
     at = start + length
   }
 }
-
-/** A ping without a payload. */
-export const pingFrame: Uint8Array = frameHeader(Opcode.ping, 0)

@@ -14,7 +14,8 @@ import { webSocketProtocol } from "../../protocol/WebSocketProtocol.ts"
 import type { AuthError } from "../../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../../services/auth/Identity.ts"
 import { Settings } from "../../services/Settings.ts"
-import { JsonConnections } from "./JsonConnections.ts"
+import type { Admission } from "./JsonClient.ts"
+import { JsonConnections, pingSlots } from "./JsonConnections.ts"
 import { WebSocketDuplex } from "./WebSocketDuplex.ts"
 
 export interface WebSockets {
@@ -22,11 +23,15 @@ export interface WebSockets {
   readonly upgrade: (request: IncomingMessage, socket: NodeDuplex, head: Buffer) => void
   /** Those that are open now. */
   readonly connections: () => number
+  /** How often a batch was encoded for a dialect of JSON: once for all its subscribers. */
+  readonly encoded: () => number
 }
 
 export interface WebSocketOptions {
   /** Whose connection it is; asked once for each, before it is taken. Everyone is anonymous unless given. */
   readonly authenticate?: (request: IncomingMessage) => Effect.Effect<Identity, AuthError>
+  /** Asked once for each connection that speaks JSON: what it answers is asked before each of its publishes. */
+  readonly admission?: (request: IncomingMessage, identity: Identity) => Admission
   /** Whether clients may ask for `permessage-deflate`. Then nothing is shared between connections. */
   readonly deflate?: boolean
 }
@@ -43,17 +48,12 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const authenticate = options.authenticate ?? (() => Effect.succeed(anonymous))
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)
-  const server = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: options.deflate ?? false,
-    maxPayload: settings.maxMessageSize + messageOverhead,
-    closeTimeout: settings.writeTimeout,
-    handleProtocols: (protocols) => (protocols.has(webSocketProtocol) ? webSocketProtocol : false)
-  })
+  const maxPayload = settings.maxMessageSize + messageOverhead
+  const server = new WebSocketServer(serverOptions(settings, maxPayload, options.deflate ?? false))
   const open = new Set<NodeDuplex>()
-  const json = new JsonConnections(hub, settings, context)
-  yield* Effect.forkScoped(Effect.repeat(json.ping, Schedule.spaced(settings.pingInterval)))
+  const json = new JsonConnections(hub, settings, context, maxPayload)
+  const pingEvery = Math.max(1, settings.pingInterval / pingSlots)
+  yield* Effect.forkScoped(Effect.repeat(json.ping, Schedule.spaced(pingEvery)))
 
   const serveBinary = (ws: WebSocket, socket: NodeDuplex, peer: string, early: ReadonlyArray<Uint8Array>) => {
     run(hub.serve(new WebSocketDuplex(ws, socket, peer, early)))
@@ -66,7 +66,12 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       // What is wrong with a socket is followed by its close, which is what is heard.
       ws.on("error", () => {})
       if (ws.protocol === webSocketProtocol) serveBinary(ws, socket, peer, [])
-      else json.serve(ws, socket, identity, (early) => serveBinary(ws, socket, peer, early))
+      else
+        json.serve(ws, socket, {
+          identity,
+          admit: options.admission?.(request, identity),
+          switchToBinary: (early) => serveBinary(ws, socket, peer, early)
+        })
     })
   }
 
@@ -81,7 +86,10 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       // Until `ws` listens, a socket that breaks must not end the process.
       const ignore = () => {}
       socket.on("error", ignore)
-      if (isClosed) return refuse(socket, "SHUTTING_DOWN")
+      if (isClosed) {
+        refuse(socket, "SHUTTING_DOWN")
+        return
+      }
       run(
         Effect.match(authenticate(request), {
           onSuccess: (identity) => {
@@ -92,8 +100,19 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         })
       )
     },
-    connections: () => open.size
+    connections: () => open.size,
+    encoded: () => json.encoded
   }
+})
+
+const serverOptions = (settings: Settings["Service"], maxPayload: number, perMessageDeflate: boolean) => ({
+  noServer: true,
+  clientTracking: false,
+  perMessageDeflate,
+  maxPayload,
+  closeTimeout: settings.writeTimeout,
+  handleProtocols: (protocols: ReadonlySet<string>): string | false =>
+    protocols.has(webSocketProtocol) ? webSocketProtocol : false
 })
 
 /** Answers the upgrade request with a problem, as HTTP, and closes. */

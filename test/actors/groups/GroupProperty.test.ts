@@ -4,7 +4,8 @@ import { Effect, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { GroupClient } from "./GroupClient.ts"
-import { type GroupRules, GroupRun, type Step, StepKinds } from "./GroupRun.ts"
+import type { GroupRules } from "./GroupMembers.ts"
+import { GroupRun, type Step, StepKinds } from "./GroupRun.ts"
 
 /** What happens often is here often. */
 const often = ["publish", "publish", "join", "acknowledge", "refuse", "advance", "crashMidway"] as const
@@ -73,14 +74,17 @@ const holds = (groupRules: GroupRules, schedule: ReadonlyArray<Step>) =>
     yield* judge(run)
   }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
 
+/** More of them in a longer run. */
+const runs = Number(process.env.GROUP_RUNS ?? 60)
+
 describe("group - against a model", () => {
   for (const order of ["any", "key"] as const) {
-    it(`group - order ${order}: any schedule keeps the guarantees`, { timeout: 60_000 }, () =>
+    it(`group - order ${order}: any schedule keeps the guarantees`, { timeout: 60_000 + runs * 100 }, () =>
       fc.assert(
         fc.asyncProperty(rules, steps, (rest, schedule) =>
           Effect.runPromise(holds({ ...rest, order }, schedule))
         ),
-        { numRuns: Number(process.env.GROUP_RUNS ?? 100) }
+        { numRuns: runs }
       )
     )
   }

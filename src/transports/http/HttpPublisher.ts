@@ -1,0 +1,120 @@
+/**
+ * Publishes what requests bring, by one client of the hub's that all of them share. A publish waits for its receipt, a
+ * limited time; what is refused left no trace, and what had no receipt in time may still take effect.
+ */
+import { Effect, Exit, Scope, Semaphore } from "effect"
+import type { Hub } from "../../actors/Hub.ts"
+import type { LocalConnection, LocalOutlet, LocalPublish, LocalReceipt } from "../../actors/LocalConnection.ts"
+import type { ErrorCode } from "../../protocol/ErrorCode.ts"
+import type { Message } from "../../protocol/Message.ts"
+import type { Settings } from "../../services/Settings.ts"
+import { type Refusal, refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
+
+const session = 1
+
+export class HttpPublisher {
+  private readonly hub: Hub["Service"]
+  private readonly settings: Settings["Service"]
+  private readonly scope: Scope.Scope
+  private readonly opening = Semaphore.makeUnsafe(1)
+  private open: LocalConnection | undefined
+
+  /** Its connection is closed with the scope. */
+  constructor(hub: Hub["Service"], settings: Settings["Service"], scope: Scope.Scope) {
+    this.hub = hub
+    this.settings = settings
+    this.scope = scope
+  }
+
+  /** The receipt stands for all the messages, which are of one topic and stay together. */
+  publish(
+    topic: string,
+    messages: ReadonlyArray<Message>,
+    options: LocalPublish
+  ): Effect.Effect<LocalReceipt, Refusal> {
+    return Effect.flatMap(this.connection, (connection) => {
+      if (isFull(connection, topic, this.settings)) return Effect.fail(refusalOfError("queue-full"))
+      return connection.publish(session, topic, messages, options).pipe(
+        Effect.mapError(refusalOfError1),
+        Effect.timeoutOrElse({
+          duration: this.settings.httpPublishTimeout,
+          orElse: () => Effect.fail(unconfirmed)
+        })
+      )
+    })
+  }
+
+  /** Asks the hub as a client does. */
+  request(method: string, body: Uint8Array): Effect.Effect<Uint8Array, Refusal> {
+    return Effect.flatMap(this.connection, (connection) =>
+      Effect.mapError(connection.request(method, body), refusalOfError1)
+    )
+  }
+
+  /** Opened when it is first needed, and again after it was ended. */
+  private readonly connection: Effect.Effect<LocalConnection, Refusal> = Effect.suspend(() =>
+    this.open === undefined
+      ? this.opening.withPermits(1)(Effect.suspend(() => (this.open === undefined ? this.connect : Effect.succeed(this.open))))
+      : Effect.succeed(this.open)
+  )
+
+  private readonly connect: Effect.Effect<LocalConnection, Refusal> = Effect.suspend(() =>
+    Effect.gen({ self: this }, function* (this: HttpPublisher) {
+      const scope = yield* Scope.fork(this.scope)
+      const run = Effect.runForkWith(yield* Effect.context<never>())
+      const outlet = new PublishOutlet(() => {
+        this.open = undefined
+        run(Scope.close(scope, Exit.void))
+      })
+      const connection = yield* this.hub.connectLocal(outlet).pipe(
+        Effect.mapError(refusalOfClose),
+        Effect.provideService(Scope.Scope, scope)
+      )
+      connection.send({
+        _tag: "Open",
+        session,
+        request: 1,
+        id: crypto.randomUUID(),
+        incarnation: 0,
+        name: "http"
+      })
+      this.open = connection
+      return connection
+    })
+  )
+}
+
+const refusalOfError1 = (code: ErrorCode): Refusal => refusalOfError(code)
+
+const unconfirmed = refusal(
+  "QUEUE_FULL",
+  "the topic did not take it in time; it may still do so: publish it again under the same id"
+)
+
+/** Whether the topic has no room, so that a publish would wait with everything before it. */
+const isFull = (
+  connection: LocalConnection,
+  topic: string,
+  { queueBytes, queueSize }: Settings["Service"]
+): boolean => {
+  const found = connection.options.registry.topics.get(topic)
+  return found !== undefined && (found.messages >= queueSize || found.bytes >= queueBytes)
+}
+
+/** Nothing is delivered to a publisher. */
+class PublishOutlet implements LocalOutlet {
+  readonly isWritable = true
+  readonly isWaiting = false
+  readonly ended: () => void
+
+  constructor(ended: () => void) {
+    this.ended = ended
+  }
+
+  deliver(): void {}
+  control(): void {}
+  pumpLater(): void {}
+  isTaking(): boolean {
+    return true
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * The polling clients that have a `client_id`, by who they are. One that neither polls nor acknowledges for a while is
+ * let go of; what it had and did not acknowledge is then given again.
+ */
+import { Effect, Exit, Scope, Semaphore } from "effect"
+import type { Hub } from "../../actors/Hub.ts"
+import { parseMessageId } from "../../protocol/json/MessageId.ts"
+import { messagesBody } from "../../protocol/json/MessageJson.ts"
+import { matches } from "../../protocol/Pattern.ts"
+import type { OffsetRange, Start } from "../../protocol/Position.ts"
+import type { Settings } from "../../services/Settings.ts"
+import { groupsOf } from "../ClientGroups.ts"
+import { PollClient, type Waiter } from "./PollClient.ts"
+import type { PolledTexts } from "./PolledTexts.ts"
+import { type Refusal, refusal, refusalOfClose } from "./Refusal.ts"
+import type { Waiting, WebState } from "./Web.ts"
+
+export interface GroupPoll {
+  readonly patterns: ReadonlyArray<string>
+  /** Of a group that is new. */
+  readonly start: Start
+  readonly max: number
+  /** Milliseconds. */
+  readonly timeout: number
+}
+
+interface Entry {
+  readonly client: PollClient
+  readonly scope: Scope.Closeable
+  /** One at a time joins and acknowledges. */
+  readonly turn: Semaphore.Semaphore
+  lastUsed: number
+}
+
+export class PollClients {
+  private readonly hub: Hub["Service"]
+  private readonly settings: Settings["Service"]
+  private readonly texts: PolledTexts
+  private readonly state: WebState
+  private readonly scope: Scope.Scope
+  private readonly clients = new Map<string, Entry>()
+
+  constructor(options: {
+    readonly hub: Hub["Service"]
+    readonly settings: Settings["Service"]
+    readonly texts: PolledTexts
+    readonly state: WebState
+    readonly scope: Scope.Scope
+  }) {
+    this.hub = options.hub
+    this.settings = options.settings
+    this.texts = options.texts
+    this.state = options.state
+    this.scope = options.scope
+  }
+
+  /** The answer's body: at once if something is there, else when it comes, else empty. */
+  poll(owner: string, clientId: string, request: GroupPoll): Effect.Effect<Uint8Array, Refusal> {
+    const { max, patterns, start, timeout } = request
+    return Effect.gen({ self: this }, function* (this: PollClients) {
+      const entry = yield* this.entryOf(owner, clientId)
+      const { client } = entry
+      if (client.waiters.length >= this.settings.maxPollsPerClient) {
+        return yield* Effect.fail(refusal("RATE_LIMITED", "too many polls of this client_id wait already"))
+      }
+      const joining = Effect.forEach(patterns, (pattern) => client.join(pattern, start), { discard: true })
+      yield* entry.turn.withPermits(1)(joining)
+      const until = Date.now() + timeout
+      for (;;) {
+        const { count, parts } = client.take(patterns, max)
+        const left = until - Date.now()
+        if (count > 0 || left <= 0 || this.state.isDraining || client.failure !== undefined) {
+          entry.lastUsed = Date.now()
+          if (count === 0 && client.failure !== undefined && !this.state.isDraining)
+            return yield* Effect.fail(client.failure)
+          return messagesBody(parts)
+        }
+        yield* this.woken(client, patterns, max, left)
+      }
+    })
+  }
+
+  /** Answers how many of the ids are of topics that the client reads, once that is stored. */
+  acknowledge(owner: string, clientId: string, ids: ReadonlyArray<string>): Effect.Effect<number, Refusal> {
+    return Effect.gen({ self: this }, function* (this: PollClients) {
+      const topics = rangesOf(ids)
+      if (topics === undefined) return yield* Effect.fail(refusal("BAD_REQUEST", "an item is no `message_id`"))
+      const entry = yield* this.entryOf(owner, clientId)
+      let acknowledged = 0
+      for (const { epoch, messages, ranges, topic } of topics) {
+        yield* entry.turn.withPermits(1)(this.rejoin(entry.client, clientId, topic))
+        if (yield* entry.client.acknowledge(topic, epoch, ranges)) acknowledged += messages
+      }
+      entry.lastUsed = Date.now()
+      if (acknowledged === 0) return yield* Effect.fail(refusal("GROUP_NOT_FOUND", "this client_id reads none of these topics"))
+      return acknowledged
+    })
+  }
+
+  /** Lets go of the clients that were not heard of. To be called at intervals. */
+  readonly sweep: Effect.Effect<void> = Effect.suspend(() => {
+    const now = Date.now()
+    const gone = [...this.clients].filter(([, { client, lastUsed }]) => {
+      const patience = Math.max(client.ackWait, this.settings.httpIdleTimeout)
+      return client.waiters.length === 0 && now - lastUsed > patience
+    })
+    return Effect.forEach(gone, ([key, { scope }]) => {
+      this.clients.delete(key)
+      return Scope.close(scope, Exit.void)
+    }, { discard: true })
+  })
+
+  /** Waits until something was delivered, the time is over, or the hub stops. */
+  private woken(
+    client: PollClient,
+    patterns: ReadonlyArray<string>,
+    max: number,
+    timeout: number
+  ): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      let isOver = false
+      const stop = () => {
+        isOver = true
+        clearTimeout(timer)
+        this.state.waiting.delete(waiting)
+        const at = client.waiters.indexOf(waiter)
+        if (at >= 0) client.waiters.splice(at, 1)
+      }
+      const end = () => {
+        if (isOver) return
+        stop()
+        resume(Effect.void)
+      }
+      const waiter: Waiter = { max, wake: end }
+      const waiting: Waiting = { hubStops: end }
+      const timer = setTimeout(end, timeout)
+      client.waiters.push(waiter)
+      this.state.waiting.add(waiting)
+      client.want(patterns, max)
+      return Effect.sync(stop)
+    })
+  }
+
+  /** Joins the groups of a client that was let go of, or of before the hub's restart, that read the topic. */
+  private rejoin(client: PollClient, clientId: string, topic: string): Effect.Effect<void, Refusal> {
+    return Effect.suspend(() => {
+      const [base] = groupsOf(clientId, topic)
+      const joining = client.groups
+        .filter(({ name, pattern }) => (name === base || name.startsWith(`${base}~`)) && matches(pattern, topic))
+        .map(({ name, pattern }) => client.rejoin(name, pattern))
+      return Effect.forEach(joining, (each) => each, { discard: true })
+    })
+  }
+
+  private entryOf(owner: string, clientId: string): Effect.Effect<Entry, Refusal> {
+    return Effect.suspend(() => {
+      const key = `${owner}\n${clientId}`
+      const known = this.clients.get(key)
+      if (known !== undefined) {
+        known.lastUsed = Date.now()
+        return Effect.succeed(known)
+      }
+      return this.open(key, clientId)
+    })
+  }
+
+  private open(key: string, clientId: string): Effect.Effect<Entry, Refusal> {
+    return Effect.gen({ self: this }, function* (this: PollClients) {
+      const scope = yield* Scope.fork(this.scope)
+      const run = Effect.runForkWith(yield* Effect.context<never>())
+      const client = new PollClient(clientId, this.texts, () => {
+        if (this.clients.get(key)?.client === client) this.clients.delete(key)
+        run(Scope.close(scope, Exit.void))
+      })
+      const connection = yield* this.hub.connectLocal(client).pipe(
+        Effect.mapError(refusalOfClose),
+        Effect.provideService(Scope.Scope, scope),
+        Effect.tapError(() => Scope.close(scope, Exit.void))
+      )
+      const meanwhile = this.clients.get(key)
+      if (meanwhile !== undefined) {
+        yield* Scope.close(scope, Exit.void)
+        return meanwhile
+      }
+      client.begin(connection)
+      const entry: Entry = { client, scope, turn: Semaphore.makeUnsafe(1), lastUsed: Date.now() }
+      this.clients.set(key, entry)
+      return entry
+    })
+  }
+}
+
+interface TopicRanges {
+  readonly topic: string
+  readonly epoch: number
+  readonly messages: number
+  readonly ranges: ReadonlyArray<OffsetRange>
+}
+
+/** The ids by topic and epoch, as ranges; `undefined` if one of them is none. */
+const rangesOf = (ids: ReadonlyArray<string>): ReadonlyArray<TopicRanges> | undefined => {
+  const found = new Map<string, { topic: string; epoch: number; offsets: Array<number> }>()
+  for (const id of ids) {
+    const place = parseMessageId(id)
+    if (place === undefined) return undefined
+    const { epoch, offset, topic } = place
+    const key = `${epoch} ${topic}`
+    const same = found.get(key)
+    if (same === undefined) found.set(key, { topic, epoch, offsets: [offset] })
+    else same.offsets.push(offset)
+  }
+  return [...found.values()].map(({ epoch, offsets, topic }) => {
+    const ranges: Array<{ from: number; to: number }> = []
+    for (const offset of offsets.sort((a, b) => a - b)) {
+      const last = ranges.at(-1)
+      if (last !== undefined && offset <= last.to) last.to = Math.max(last.to, offset + 1)
+      else ranges.push({ from: offset, to: offset + 1 })
+    }
+    return { topic, epoch, messages: offsets.length, ranges }
+  })
+}

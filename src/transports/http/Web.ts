@@ -1,0 +1,49 @@
+/** What all requests share: the hub, its limits, and whether the web side is being closed. */
+import { Context, type Effect } from "effect"
+import type { Hub } from "../../actors/Hub.ts"
+import type { JsonLimits } from "../../protocol/json/JsonLimits.ts"
+import type { Identity } from "../../services/auth/Identity.ts"
+import type { Settings } from "../../services/Settings.ts"
+import type { HttpPublisher } from "./HttpPublisher.ts"
+import type { PolledTexts } from "./PolledTexts.ts"
+import type { PollClients } from "./PollClients.ts"
+import type { PublishRate } from "./PublishRate.ts"
+
+/** Who waits for something that may never come, and is told when the hub stops. */
+export interface Waiting {
+  readonly hubStops: () => void
+}
+
+export class WebState {
+  /** From the moment at which the hub is to stop. */
+  isDraining = false
+  /** Whether the hub cannot go on. */
+  hasFailed = false
+  readonly startedAt: number
+  readonly waiting = new Set<Waiting>()
+
+  constructor(startedAt: number) {
+    this.startedAt = startedAt
+  }
+
+  drain(): void {
+    this.isDraining = true
+    for (const each of [...this.waiting]) each.hubStops()
+  }
+}
+
+export class Web extends Context.Service<
+  Web,
+  {
+    readonly hub: Hub["Service"]
+    readonly settings: Settings["Service"]
+    readonly state: WebState
+    readonly publisher: HttpPublisher
+    readonly clients: PollClients
+    readonly texts: PolledTexts
+    readonly rate: PublishRate
+    /** What a request of this identity may hold. */
+    readonly limitsOf: (identity: Identity) => JsonLimits
+    readonly now: Effect.Effect<number>
+  }
+>()("polestar/transports/http/Web") {}

@@ -1,0 +1,279 @@
+/**
+ * What a JSON client has subscribed to. A subscription is live and at most once; in the dialect of `topics`, a
+ * `client_id` makes it at least once: the client is a member of the group that stands for it and the topic.
+ */
+import type { Frame, FrameOf } from "../../protocol/Frame.ts"
+import type { Ack, Dialect, RequestId, Subscribe, Unsubscribe } from "../../protocol/json/ClientJson.ts"
+import { parseMessageId } from "../../protocol/json/MessageId.ts"
+import { jsonCodes } from "../../protocol/json/Problem.ts"
+import { encodeAck } from "../../protocol/json/ServerJson.ts"
+import { maxAckRanges, notGiven, unlimitedCredit } from "../../protocol/Op.ts"
+import { isLiteral, matches } from "../../protocol/Pattern.ts"
+import type { OffsetRange, Position, Start } from "../../protocol/Position.ts"
+import { clientGroupName } from "../ClientGroup.ts"
+import { nextNumber, session } from "./HubNumbers.ts"
+import type { JsonClient } from "./JsonClient.ts"
+
+/** Messages that a group may give this client before it gives others theirs: the credit is renewed once they are sent. */
+export const memberCredit = 256
+
+interface Entry {
+  readonly number: number
+  readonly dialect: Dialect
+  readonly pattern: string
+  /** Of a member. */
+  readonly group: string | undefined
+  /** Where a client that resumes goes on. */
+  readonly position: Position | undefined
+}
+
+/** A request of the client's that became several of the hub's. */
+interface Call {
+  readonly requestId: RequestId | undefined
+  left: number
+  readonly done: Array<string>
+  readonly finish: (done: ReadonlyArray<string>) => void
+}
+
+interface Waiting {
+  readonly call: Call
+  readonly pattern: string
+  /** To be forgotten if the hub refuses it. */
+  readonly entry: Entry | undefined
+}
+
+export class JsonSubscriptions {
+  private readonly client: JsonClient
+  private readonly entries = new Map<number, Entry>()
+  private readonly byName = new Map<string, Entry>()
+  private readonly waiting = new Map<number, Waiting>()
+  private lastNumber = 0
+  private lastRequest = 0
+
+  constructor(client: JsonClient) {
+    this.client = client
+  }
+
+  subscribe(request: Subscribe): void {
+    const { client } = this
+    const { dialect, requestId, topics } = request
+    const clientId = dialect === "message" ? request.clientId : undefined
+    if (!this.maySubscribe(topics, clientId, requestId) || !client.open(requestId)) return
+    const call = this.call(requestId, topics.length, (done) =>
+      client.say(
+        encodeAck(
+          dialect === "event"
+            ? { _tag: "Subscribed", topic: done[0]! }
+            : { _tag: "SubscribedAll", topics: done },
+          requestId,
+          client.now
+        )
+      )
+    )
+    for (const pattern of topics) {
+      const group = clientId === undefined ? undefined : clientGroupName(clientId, pattern)
+      if (this.byName.has(nameOf(dialect, pattern, group))) this.settle(call, pattern)
+      else this.begin(request, call, pattern, group)
+    }
+  }
+
+  private maySubscribe(
+    topics: ReadonlyArray<string>,
+    clientId: string | undefined,
+    requestId: RequestId | undefined
+  ): boolean {
+    const { groups, subscribe } = this.client.identity
+    const isAllowed =
+      (subscribe.isEverything || topics.every((pattern) => subscribe.allowsPattern(pattern))) &&
+      (clientId === undefined || groups === undefined || groups.allowsTopic(clientId))
+    if (!isAllowed) this.client.fail("FORBIDDEN", "this identity may not subscribe to that", requestId)
+    return isAllowed
+  }
+
+  private begin(request: Subscribe, call: Call, pattern: string, group: string | undefined): void {
+    const { dialect } = request
+    const start = startOf(request, pattern)
+    const number = nextNumber(this.lastNumber, dialect)
+    this.lastNumber = number
+    const position = start._tag === "Resume" ? start.topics[0] : undefined
+    const entry: Entry = { number, dialect, pattern, group, position }
+    this.entries.set(number, entry)
+    this.byName.set(nameOf(dialect, pattern, group), entry)
+    const asked = { session, request: this.wait({ call, pattern, entry }), subscription: number, pattern }
+    if (group === undefined) {
+      const overflow = request.overflow ?? "drop-oldest"
+      const credit = { creditMessages: unlimitedCredit, creditBytes: unlimitedCredit }
+      this.client.send({ _tag: "Subscribe", ...asked, ...credit, overflow, echo: true, start })
+    } else {
+      this.client.send({ _tag: "Join", ...asked, ...memberOptions, group, start })
+    }
+  }
+
+  unsubscribe({ dialect, requestId, topics }: Unsubscribe): void {
+    const { client } = this
+    const found = [...this.entries.values()].filter(
+      (entry) => entry.dialect === dialect && topics.includes(entry.pattern)
+    )
+    const missing = topics.filter((topic) => !found.some(({ pattern }) => pattern === topic))
+    for (const _topic of missing) client.fail("NOT_SUBSCRIBED", undefined, requestId)
+    const call = this.call(requestId, found.length, (done) =>
+      client.say(
+        encodeAck(
+          dialect === "event"
+            ? { _tag: "Unsubscribed", topic: done[0]! }
+            : { _tag: "UnsubscribedAll", topics: [...new Set(done)] },
+          requestId,
+          client.now
+        )
+      )
+    )
+    for (const entry of found) {
+      this.forget(entry)
+      const request = this.wait({ call, pattern: entry.pattern, entry: undefined })
+      client.send({ _tag: "Unsubscribe", session, request, subscription: entry.number })
+    }
+  }
+
+  /** Ids of messages that no group of this client has delivered are ignored, as the hub ignores them. */
+  acknowledge({ messageIds, requestId }: Ack): void {
+    const { client } = this
+    const lanes = new Map<string, { topic: string; epoch: number; offsets: Array<number> }>()
+    for (const id of messageIds) {
+      const place = parseMessageId(id)
+      if (place === undefined) {
+        client.fail("BAD_REQUEST", "a `message_id` is not one that the hub gave", requestId)
+        return
+      }
+      const { epoch, offset, topic } = place
+      const key = `${epoch} ${topic}`
+      const lane = lanes.get(key)
+      if (lane === undefined) lanes.set(key, { topic, epoch, offsets: [offset] })
+      else lane.offsets.push(offset)
+    }
+    const frames = [...lanes.values()].flatMap((lane) => this.ackFrames(lane))
+    const finish = () =>
+      client.say(encodeAck({ _tag: "Acknowledged", count: messageIds.length }, requestId, client.now))
+    // Whoever gives no id of the request waits for no answer.
+    const call = requestId === undefined ? undefined : this.call(requestId, frames.length, finish)
+    if (call !== undefined && frames.length === 0) finish()
+    for (const frame of frames) {
+      const request = call === undefined ? 0 : this.wait({ call, pattern: frame.topic, entry: undefined })
+      client.send({ ...frame, request })
+    }
+  }
+
+  private ackFrames(lane: {
+    readonly topic: string
+    readonly epoch: number
+    readonly offsets: Array<number>
+  }): Array<FrameOf<"Ack">> {
+    const { epoch, topic } = lane
+    const ranges = rangesOf(lane.offsets)
+    const frames: Array<FrameOf<"Ack">> = []
+    for (const { group, pattern } of this.entries.values()) {
+      if (group === undefined || !matches(pattern, topic)) continue
+      for (let at = 0; at < ranges.length; at += maxAckRanges) {
+        const some = ranges.slice(at, at + maxAckRanges)
+        frames.push({ _tag: "Ack", session, request: 0, group, topic, epoch, ranges: some })
+      }
+    }
+    return frames
+  }
+
+  /** The hub's answer to one of the requests that were made here. */
+  answered(frame: Frame): void {
+    switch (frame._tag) {
+      case "Subscribed":
+      case "Unsubscribed":
+      case "Joined":
+      case "Acked": {
+        const waiting = this.take(frame.request)
+        if (waiting !== undefined) this.settle(waiting.call, waiting.pattern)
+        return
+      }
+      case "Failure": {
+        const waiting = this.take(frame.request)
+        if (waiting === undefined) return
+        if (waiting.entry !== undefined) this.forget(waiting.entry)
+        this.client.fail(jsonCodes[frame.code], frame.message, waiting.call.requestId)
+        this.settle(waiting.call)
+        return
+      }
+      case "Left": {
+        const entry = this.entries.get(frame.subscription)
+        if (entry === undefined) return
+        this.forget(entry)
+        this.client.fail("GROUP_NOT_FOUND", `the group of '${entry.pattern}' was removed`)
+        return
+      }
+      default:
+    }
+  }
+
+  resumed(number: number): { readonly topic: string; readonly position: Position } | undefined {
+    const entry = this.entries.get(number)
+    if (entry?.position === undefined) return undefined
+    return { topic: entry.pattern, position: entry.position }
+  }
+
+  private call(requestId: RequestId | undefined, left: number, finish: Call["finish"]): Call {
+    return { requestId, left, done: [], finish }
+  }
+
+  private wait(waiting: Waiting): number {
+    const request = ++this.lastRequest
+    this.waiting.set(request, waiting)
+    return request
+  }
+
+  private take(request: number): Waiting | undefined {
+    const waiting = this.waiting.get(request)
+    this.waiting.delete(request)
+    return waiting
+  }
+
+  /** One part of the call has its answer; `done` is absent if it was refused. */
+  private settle(call: Call, done?: string): void {
+    if (done !== undefined) call.done.push(done)
+    if (--call.left === 0 && call.done.length > 0) call.finish(call.done)
+  }
+
+  private forget(entry: Entry): void {
+    this.entries.delete(entry.number)
+    this.byName.delete(nameOf(entry.dialect, entry.pattern, entry.group))
+  }
+}
+
+const nameOf = (dialect: Dialect, pattern: string, group: string | undefined): string =>
+  `${dialect} ${pattern} ${group ?? ""}`
+
+/** A position of one topic is gone on from, and the client is told whether anything is missing. */
+const startOf = ({ clientId, dialect, start, topics }: Subscribe, pattern: string): Start => {
+  if (start === undefined) return { _tag: "Now" }
+  const isResumed = start._tag === "Position" && isLiteral(pattern) && topics.length === 1
+  if (!isResumed || (dialect === "message" && clientId !== undefined)) return start
+  return { _tag: "Resume", since: 0, topics: [{ topic: pattern, ...start.position }] }
+}
+
+/** All that is left to the group. */
+const memberOptions = {
+  creditMessages: memberCredit,
+  creditBytes: unlimitedCredit,
+  order: "any",
+  ackWait: notGiven.u32,
+  maxDeliveries: notGiven.u16,
+  maxInFlight: notGiven.u32,
+  backoff: notGiven.u32,
+  maxBackoff: notGiven.u32
+} as const
+
+const rangesOf = (offsets: Array<number>): Array<OffsetRange> => {
+  offsets.sort((a, b) => a - b)
+  const ranges: Array<{ from: number; to: number }> = []
+  for (const offset of offsets) {
+    const last = ranges.at(-1)
+    if (last !== undefined && offset <= last.to) last.to = Math.max(last.to, offset + 1)
+    else ranges.push({ from: offset, to: offset + 1 })
+  }
+  return ranges
+}
