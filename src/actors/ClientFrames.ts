@@ -89,6 +89,11 @@ export class ClientFrames {
   private hello(frame: FrameOf<"Hello">): CloseReason | undefined {
     if (frame.magic !== magic) return "protocol-error"
     if (frame.minVersion > protocolVersion || frame.maxVersion < protocolVersion) return "unsupported-version"
+    this.host.authenticate(frame.token, () => this.welcome(frame))
+    return undefined
+  }
+
+  private welcome(frame: FrameOf<"Hello">): void {
     const { hubId, maxFrame, maxMessage, registry } = this.host.options
     const features = frame.features & (Features.credit | Features.requests)
     this.hasCredit = (features & Features.credit) !== 0
@@ -99,10 +104,9 @@ export class ClientFrames {
       features,
       hub: hubId,
       maxFrame,
-      maxMessage,
+      maxMessage: Math.min(maxMessage, this.host.identity.limits.messageSize ?? maxMessage),
       pingInterval: registry.settings.pingInterval
     })
-    return undefined
   }
 
   private open(frame: FrameOf<"Open">): undefined {
@@ -141,6 +145,7 @@ export class ClientFrames {
     const error = checkPattern(frame.pattern)
     if (error !== undefined) return ["invalid-pattern", error.message]
     if (!isForSubscribers(frame.pattern)) return ["reserved-topic"]
+    if (!this.host.identity.subscribe.allowsPattern(frame.pattern)) return ["forbidden"]
     const taken = session.mayNotAdd(frame.subscription)
     if (taken !== undefined) return [taken]
     if (frame.start._tag === "Position" && !isLiteral(frame.pattern)) {

@@ -15,6 +15,9 @@ import { errorMessage } from "../protocol/ErrorCode.ts"
 import { decodeFrame } from "../protocol/Frame.ts"
 import { FrameReader } from "../protocol/FrameReader.ts"
 import { Op } from "../protocol/Op.ts"
+import type { AuthError } from "../services/auth/AuthError.ts"
+import { anonymous, type Identity } from "../services/auth/Identity.ts"
+import { Alarm } from "./Alarm.ts"
 import { ClientFrames } from "./ClientFrames.ts"
 import { ConnectionWriter } from "./ConnectionWriter.ts"
 import type { ConnectionOptions, FrameHost, Served } from "./FrameHost.ts"
@@ -33,6 +36,10 @@ const backlogLimit = 8_388_608
 /** The longest frame before WELCOME. */
 const longestHello = 131_072
 
+/** What a client whose token was not accepted is told. */
+export const closeReasonFor = (error: AuthError): CloseReason =>
+  error.reason === "expired" ? "token-expired" : error.isTransient ? "hub-failed" : "unauthorized"
+
 interface Blocked {
   readonly topic: Topic
   readonly batch: Batch
@@ -49,6 +56,7 @@ export class Connection implements FrameHost, Served {
   readonly gone = Deferred.makeUnsafe<void>()
   welcomed = false
   isDraining = false
+  identity: Identity = anonymous
   name = ""
   /** Why it ended. */
   reason: CloseReason = "normal"
@@ -56,12 +64,18 @@ export class Connection implements FrameHost, Served {
   private readonly scope: Scope.Scope
   private readonly frames: ClientFrames
   private readonly gatherer: PublishGatherer
+  private readonly expiry: Alarm
   private reader: FrameReader
   private readonly backlog = new Deque<Blocked>()
   private backlogBytes = 0
   private backlogListener: (() => void) | undefined
   readonly requests: RequestQueue
   private isPaused = false
+  /** Whether the client's token is being looked at: nothing is read meanwhile. */
+  isAuthenticating = false
+  private authenticatedListener: (() => void) | undefined
+  /** Chunks that came with the hello. */
+  private unread: ReadonlyArray<Uint8Array> = []
   /** Whether the fiber waits for chunks and for nothing else. */
   private isIdle = false
   /** Chunks that came, and how many had come at the last ping and at the last look at what waits. */
@@ -85,8 +99,9 @@ export class Connection implements FrameHost, Served {
     this.scope = scope
     this.writer = new ConnectionWriter(duplex, options.registry, (error) => this.broke(error))
     this.frames = new ClientFrames(this)
-    this.requests = new RequestQueue(options, this.writer, scope)
+    this.requests = new RequestQueue(options, this, this.writer, scope)
     this.gatherer = new PublishGatherer(options.registry, options.maxMessage)
+    this.expiry = new Alarm(options.registry.system, () => this.end("token-expired"), undefined, scope)
     this.reader = new FrameReader(longestHello)
     duplex.listen({
       onData: (chunk) => this.received(chunk),
@@ -140,6 +155,29 @@ export class Connection implements FrameHost, Served {
     this.duplex.destroy()
   }
 
+  authenticate(token: string, accepted: () => void): void {
+    const { auth } = this.options
+    if (!auth.isOn) {
+      accepted()
+      return
+    }
+    this.isAuthenticating = true
+    const settled = Effect.match(auth.authenticate(token), {
+      onSuccess: (identity) => {
+        this.identity = identity
+        this.gatherer.identify(identity)
+        if (Number.isFinite(identity.expiresAt)) this.expiry.set(identity.expiresAt)
+        accepted()
+      },
+      onFailure: (error) => this.end(closeReasonFor(error), error.message)
+    })
+    const ended = Effect.sync(() => {
+      this.isAuthenticating = false
+      this.authenticatedListener?.()
+    })
+    this.registry.system.fork(Effect.ensuring(settled, ended), this.scope)
+  }
+
   /** After HELLO: frames may now be as long as agreed. */
   welcome(name: string): void {
     this.welcomed = true
@@ -164,6 +202,10 @@ export class Connection implements FrameHost, Served {
         this.duplex.resume()
       }
       this.registry.system.turn(() => this.process(chunks))
+      if (this.isAuthenticating) {
+        yield* this.orGone(this.authenticated)
+        this.registry.system.turn(() => this.process([]))
+      }
       if (this.backlogBytes > backlogLimit) yield* this.orGone(this.backlogShrinks)
       if (this.writer.isControlFull) yield* this.orGone(this.writer.peerReads)
     }
@@ -222,6 +264,7 @@ export class Connection implements FrameHost, Served {
       this.isIdle &&
       chunk.length <= inPlaceBytes &&
       Queue.sizeUnsafe(this.inbox) === 0 &&
+      !this.isAuthenticating &&
       this.backlogBytes <= backlogLimit &&
       !this.writer.isControlFull &&
       !Deferred.isDoneUnsafe(this.ending)
@@ -244,17 +287,29 @@ export class Connection implements FrameHost, Served {
 
   /** Answers why the connection must end, if it must. */
   private frameAll(chunks: ReadonlyArray<Uint8Array>): CloseReason | undefined {
-    const reader = this.reader
-    for (const chunk of chunks) {
-      reader.push(chunk)
-      while (reader.next()) {
-        const reason = this.frame(reader.buffer, reader.start, reader.end)
-        if (reason !== undefined) return reason
+    const left = this.unread.length === 0 ? chunks : [...this.unread, ...chunks]
+    this.unread = []
+    for (let at = 0; ; at++) {
+      const reason = this.frameChunk()
+      if (reason !== undefined) return reason
+      if (this.isAuthenticating) {
+        this.unread = left.slice(at)
+        return undefined
       }
-      if (reader.error === "frame-too-large" && this.welcomed) return "frame-too-large"
-      if (reader.error !== undefined) return "protocol-error"
+      if (at === left.length) return undefined
+      this.reader.push(left[at]!)
     }
-    return undefined
+  }
+
+  /** Reads the frames that the reader has, as far as they may be read now. */
+  private frameChunk(): CloseReason | undefined {
+    const reader = this.reader
+    while (!this.isAuthenticating && reader.next()) {
+      const reason = this.frame(reader.buffer, reader.start, reader.end)
+      if (reason !== undefined) return reason
+    }
+    if (reader.error === "frame-too-large" && this.welcomed) return "frame-too-large"
+    return reader.error === undefined ? undefined : "protocol-error"
   }
 
   private frame(bytes: Uint8Array, start: number, end: number): CloseReason | undefined {
@@ -320,6 +375,11 @@ export class Connection implements FrameHost, Served {
       this.backlogBytes -= next.batch.size
       if (this.backlogBytes <= backlogLimit) this.backlogListener?.()
     }
+  })
+
+  private readonly authenticated: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (!this.isAuthenticating) return resume(Effect.void)
+    this.authenticatedListener = () => resume(Effect.void)
   })
 
   private readonly backlogShrinks: Effect.Effect<void> = Effect.callback<void>((resume) => {

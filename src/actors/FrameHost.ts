@@ -3,6 +3,8 @@ import type { Deferred, Effect } from "effect"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
+import type { Auth } from "../services/Auth.ts"
+import type { Identity } from "../services/auth/Identity.ts"
 import type { Groups } from "./groups/Groups.ts"
 import type { Outlet } from "./Outlet.ts"
 import type { Registry } from "./Registry.ts"
@@ -11,12 +13,18 @@ import type { Session } from "./Session.ts"
 export interface ConnectionOptions {
   readonly registry: Registry
   readonly groups: Groups
+  /** Says who a client is. */
+  readonly auth: Auth["Service"]
   readonly hubId: string
   /** The longest frame that a client may send, and the largest payload in it, in bytes. */
   readonly maxFrame: number
   readonly maxMessage: number
   /** Answers a REQUEST with the bytes of JSON, or with what is wrong with it. */
-  readonly answer: (method: string, body: Uint8Array) => Effect.Effect<Uint8Array, ErrorCode>
+  readonly answer: (
+    method: string,
+    body: Uint8Array,
+    identity: Identity
+  ) => Effect.Effect<Uint8Array, ErrorCode>
 }
 
 /** A client as its hub sees it. */
@@ -41,6 +49,10 @@ export interface FrameHost {
   /** Whether it has said hello. */
   readonly welcomed: boolean
   readonly isDraining: boolean
+  /** Who the client is; anybody until it has said hello. */
+  readonly identity: Identity
+  /** Calls back with whose the token is, now or later; ends the connection if it is nobody's. */
+  readonly authenticate: (token: string, accepted: () => void) => void
   readonly welcome: (name: string) => void
   readonly requests: { readonly take: (frame: FrameOf<"Request">) => void }
   readonly sessionClosed: (session: Session, reason: CloseReason, subscription: number) => void

@@ -8,6 +8,8 @@ import type { Duplex } from "../protocol/Duplex.ts"
 import { duplexPair } from "../protocol/DuplexPair.ts"
 import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
 import { checkTopicName } from "../protocol/TopicName.ts"
+import { Auth, everybody } from "../services/Auth.ts"
+import { anonymous, type Identity } from "../services/auth/Identity.ts"
 import { Counters } from "../services/Counters.ts"
 import { type HubMetrics, metricsOf, registerMetrics } from "../services/HubMetrics.ts"
 import { MessageLog } from "../services/MessageLog.ts"
@@ -38,13 +40,16 @@ export class Hub extends Context.Service<
     readonly id: string
     /** Serves the client at the other end until it goes or is sent away. Never fails. */
     readonly serve: (duplex: Duplex) => Effect.Effect<void>
-    /** A client's end of a connection in memory, closed with the scope. */
+    /** A client's end of a connection in memory, closed with the scope. It may do all that clients may. */
     readonly connect: Effect.Effect<Duplex, never, Scope.Scope>
     /**
-     * A client of a transport in this process, until the scope closes. Fails with the reason if the hub is full or shuts
+     * A client of a transport in this process, which has asked who it is, until the scope closes. Fails with the reason if the hub is full or shuts
      * down.
      */
-    readonly connectLocal: (outlet: LocalOutlet) => Effect.Effect<LocalConnection, CloseReason, Scope.Scope>
+    readonly connectLocal: (
+      outlet: LocalOutlet,
+      identity?: Identity
+    ) => Effect.Effect<LocalConnection, CloseReason, Scope.Scope>
     /** Everything that the hub counts, now. */
     readonly metrics: Effect.Effect<HubMetrics>
     /** The topics that the pattern matches, by name. */
@@ -61,16 +66,18 @@ export class Hub extends Context.Service<
   }
 >()("polestar/actors/Hub") {
   /** Fails if the groups that were there before cannot be read. */
-  static readonly layer: Layer.Layer<Hub, StateStoreError, Settings | MessageLog | StateStore> = Layer.effect(
-    Hub,
-    Effect.suspend(() => make)
-  )
+  static readonly layer: Layer.Layer<Hub, StateStoreError, Settings | Auth | MessageLog | StateStore> =
+    Layer.effect(
+      Hub,
+      Effect.suspend(() => make)
+    )
 }
 
 const make = Effect.gen(function* () {
   const settings = yield* Settings
   const messageLog = yield* MessageLog
   const store = yield* StateStore
+  const auth = yield* Auth
   const context = yield* Effect.context<never>()
   // The actors' own scope, made before the drain is registered, so that it closes after the drain that needs them.
   const actors = yield* Scope.fork(yield* Effect.scope)
@@ -114,6 +121,7 @@ const make = Effect.gen(function* () {
   const options: ConnectionOptions = {
     registry,
     groups,
+    auth,
     hubId: id,
     maxMessage: settings.maxMessageSize,
     maxFrame: settings.maxMessageSize + frameOverhead,
@@ -128,9 +136,9 @@ const make = Effect.gen(function* () {
   }
 
   let draining = false
-  const serveDuplex = (duplex: Duplex): Effect.Effect<void> => {
+  const serveDuplex = (duplex: Duplex, to: ConnectionOptions = options): Effect.Effect<void> => {
     let served: Served | undefined
-    const serving = serve(duplex, options, (connection) => {
+    const serving = serve(duplex, to, (connection) => {
       served = connection
       counters.connectionsOpened++
       if (connections.size >= settings.maxConnections) connection.end("too-many-connections")
@@ -143,13 +151,16 @@ const make = Effect.gen(function* () {
     return Effect.ensuring(serving, left)
   }
 
-  const connectLocal = (outlet: LocalOutlet): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> =>
+  const connectLocal = (
+    outlet: LocalOutlet,
+    identity = anonymous
+  ): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.suspend(() => {
         if (draining) return Effect.fail<CloseReason>("shutting-down")
         if (connections.size >= settings.maxConnections)
           return Effect.fail<CloseReason>("too-many-connections")
-        const connection = new LocalConnection(options, outlet)
+        const connection = new LocalConnection(options, outlet, identity)
         counters.connectionsOpened++
         connections.add(connection)
         return Effect.succeed(connection)
@@ -187,11 +198,12 @@ const make = Effect.gen(function* () {
 
   return Hub.of({
     id,
-    serve: serveDuplex,
+    serve: (duplex) => serveDuplex(duplex),
     connect: Effect.gen(function* () {
       const [ours, theirs] = duplexPair()
       yield* Effect.addFinalizer(() => Effect.sync(() => theirs.end()))
-      system.fork(serveDuplex(ours))
+      // Whoever is in this process need not say who it is.
+      system.fork(serveDuplex(ours, { ...options, auth: everybody }))
       return theirs
     }),
     connectLocal,

@@ -1,9 +1,10 @@
-/** The methods of REQUEST: what a client may ask the hub about itself, in JSON. */
+/** The methods of REQUEST: what a client may ask the hub about itself, in JSON, as far as its identity may know. */
 import { Effect, Schema } from "effect"
 import { decodeText, encodeText } from "../protocol/Bytes.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import { checkPattern } from "../protocol/Pattern.ts"
 import { isForSubscribers } from "../protocol/TopicName.ts"
+import type { Identity } from "../services/auth/Identity.ts"
 import type { HubMetrics } from "../services/HubMetrics.ts"
 import { answerGroupRequest, type GroupAnswers } from "./groups/GroupRequests.ts"
 import { pageOf } from "./HubPages.ts"
@@ -19,11 +20,15 @@ const TopicsRequest = Schema.fromJsonString(
 )
 const decodeTopicsRequest = Schema.decodeUnknownEffect(TopicsRequest)
 
+/** Whether an identity is told of a topic: if it may do anything with it. */
+const maySee = ({ publish, subscribe }: Identity, topic: string): boolean =>
+  subscribe.isEverything || subscribe.allowsTopic(topic) || publish.allowsTopic(topic)
+
 const encode = (value: unknown): Uint8Array => encodeText(JSON.stringify(value))
 
 export const answerRequest =
   (hub: HubAnswers) =>
-  (method: string, body: Uint8Array): Effect.Effect<Uint8Array, ErrorCode> => {
+  (method: string, body: Uint8Array, identity: Identity): Effect.Effect<Uint8Array, ErrorCode> => {
     switch (method) {
       case "topics":
         return decodeTopicsRequest(decodeText(body)).pipe(
@@ -32,15 +37,16 @@ export const answerRequest =
             if (checkPattern(pattern) !== undefined) return Effect.fail<ErrorCode>("invalid-pattern")
             // Who knows a channel's name may use it, so nobody is told the names.
             if (!isForSubscribers(pattern)) return Effect.fail<ErrorCode>("reserved-topic")
-            return Effect.map(hub.topics(pattern), (topics) =>
-              pageOf(topics, ({ name }) => name, after, hub.maxAnswer)
-            )
+            return Effect.map(hub.topics(pattern), (topics) => {
+              const visible = topics.filter(({ name }) => maySee(identity, name))
+              return pageOf(visible, ({ name }) => name, after, hub.maxAnswer)
+            })
           }),
           Effect.withSpan("Hub.topics")
         )
       case "stats":
         return Effect.withSpan(Effect.map(hub.metrics, encode), "Hub.metrics")
       default:
-        return answerGroupRequest(hub, method, body) ?? Effect.fail("unknown-method")
+        return answerGroupRequest(hub, method, body, identity) ?? Effect.fail("unknown-method")
     }
   }

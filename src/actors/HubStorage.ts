@@ -4,7 +4,9 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { matches } from "../protocol/Pattern.ts"
+import type { SettingsError } from "../protocol/SettingsError.ts"
 import { parsePatterns, parseTopicRules, type TopicRule } from "../protocol/TopicRules.ts"
+import { Auth } from "../services/Auth.ts"
 import { MessageLog, type MessageLogError } from "../services/MessageLog.ts"
 import * as MessageLogLmdb from "../services/MessageLogLmdb.ts"
 import * as MessageLogMemory from "../services/MessageLogMemory.ts"
@@ -70,5 +72,8 @@ export const layerLog: Layer.Layer<MessageLog | StateStore, MessageLogError, Set
   })
 )
 
-/** A hub on that. It drains when its scope closes. */
-export const layer: Layer.Layer<Hub, HubStorageError, Settings> = Layer.provide(Hub.layer, layerLog)
+/** A hub on that, for clients that the settings let in. It drains when its scope closes. */
+export const layer: Layer.Layer<Hub | Auth, HubStorageError | SettingsError, Settings> = Hub.layer.pipe(
+  Layer.provide(layerLog),
+  Layer.provideMerge(Auth.layer)
+)

@@ -12,6 +12,7 @@ import type { Frame, FrameOf } from "../protocol/Frame.ts"
 import { checkRecords, encodeRecord, type Message } from "../protocol/Message.ts"
 import type { Durability } from "../protocol/Position.ts"
 import { beginPublish, endPublish, maxRecordsPerFrame } from "../protocol/Publish.ts"
+import type { Identity } from "../services/auth/Identity.ts"
 import { ClientFrames } from "./ClientFrames.ts"
 import type { ConnectionOptions, FrameHost, Served } from "./FrameHost.ts"
 import type { Outlet } from "./Outlet.ts"
@@ -49,12 +50,14 @@ export class LocalConnection implements FrameHost, Served {
   readonly sessions = new Map<number, Session>()
   readonly gone = Deferred.makeUnsafe<void>()
   readonly welcomed = true
+  readonly identity: Identity
   isDraining = false
   private isEnded = false
   private readonly frames: ClientFrames
   private sequence = 0
 
-  constructor(options: ConnectionOptions, outlet: LocalOutlet) {
+  constructor(options: ConnectionOptions, outlet: LocalOutlet, identity: Identity) {
+    this.identity = identity
     this.options = options
     this.writer = outlet
     this.frames = new ClientFrames(this, true)
@@ -75,7 +78,7 @@ export class LocalConnection implements FrameHost, Served {
 
   /** Answers a request as the hub would answer the frame. */
   request(method: string, body: Uint8Array): Effect.Effect<Uint8Array, ErrorCode> {
-    return this.options.answer(method, body)
+    return this.options.answer(method, body, this.identity)
   }
 
   readonly requests = {
@@ -125,6 +128,7 @@ export class LocalConnection implements FrameHost, Served {
   ): Batch | ErrorCode {
     const { maxMessage, registry } = this.options
     if (messages.length === 0 || messages.length > maxRecordsPerFrame) return "malformed-batch"
+    if (!this.identity.publish.allowsTopic(topic)) return "forbidden"
     const name = encodeText(topic)
     const found = registry.topicOfBytes(name, 0, name.length)
     if (typeof found === "string") return found
@@ -133,7 +137,8 @@ export class LocalConnection implements FrameHost, Served {
     const start = beginPublish(writer, { ...options, session: 0, sequence, topic: name, receipt: true })
     const records = writer.at
     for (const message of messages) {
-      if (message.payload.length > maxMessage) return "message-too-large"
+      if (message.payload.length > Math.min(maxMessage, this.identity.limits.messageSize ?? maxMessage))
+        return "message-too-large"
       if (encodeRecord(writer, message) !== undefined) return "malformed-batch"
     }
     endPublish(writer, start, messages.length)
@@ -148,6 +153,11 @@ export class LocalConnection implements FrameHost, Served {
     batch.holdUntil = options.deliverAt ?? 0
     batch.receivedAt = registry.system.nowFine()
     return batch
+  }
+
+  /** Whoever made the connection has asked already. */
+  authenticate(_token: string, accepted: () => void): void {
+    accepted()
   }
 
   welcome(): void {}

@@ -5,7 +5,10 @@
 import { Batch, Slab } from "../protocol/Batch.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import { checkRecords } from "../protocol/Message.ts"
+import { PatternSet } from "../protocol/PatternSet.ts"
 import { PublishFlags, PublishHeader, readPublish } from "../protocol/Publish.ts"
+import { decodeTopicName } from "../protocol/TopicName.ts"
+import type { Identity } from "../services/auth/Identity.ts"
 import type { Registry } from "./Registry.ts"
 import type { Session } from "./Session.ts"
 import type { Topic } from "./Topic.ts"
@@ -15,6 +18,8 @@ import { isNamed } from "./TopicIndex.ts"
 const largestBatch = 262_144
 /** Frames that do not follow each other in the same bytes are copied together up to this size. */
 const largestCopied = 4096
+/** Topics of which it is remembered whether the client may publish to them. */
+const maxKnown = 10_000
 
 export class PublishGatherer {
   /** What was gathered, in the order in which the batches began. */
@@ -22,14 +27,24 @@ export class PublishGatherer {
   readonly topics: Array<Topic> = []
   readonly header = new PublishHeader()
   private readonly registry: Registry
-  private readonly maxMessage: number
+  private maxMessage: number
   private lastTopic: Topic | undefined
   private readonly slab = new Slab()
   private lastRejected = -1
+  private allowed: PatternSet = PatternSet.everything
+  /** Which of the topics that were asked for may be published to, where not all may. */
+  private readonly known = new Map<string, boolean>()
 
   constructor(registry: Registry, maxMessage: number) {
     this.registry = registry
     this.maxMessage = maxMessage
+  }
+
+  /** What is gathered from now on is this identity's. */
+  identify(identity: Identity): void {
+    this.allowed = identity.publish
+    this.maxMessage = Math.min(this.maxMessage, identity.limits.messageSize ?? this.maxMessage)
+    this.known.clear()
   }
 
   /** Reads the header of a frame into `header`; `false` if it is not a PUBLISH frame. */
@@ -73,9 +88,22 @@ export class PublishGatherer {
     const { topicEnd, topicStart } = this.header
     const last = this.lastTopic
     if (last !== undefined && isNamed(last.nameBytes, bytes, topicStart, topicEnd)) return last
+    if (!this.allowed.isEverything && !this.isAllowed(bytes, topicStart, topicEnd)) return "forbidden"
     const topic = this.registry.topicOfBytes(bytes, topicStart, topicEnd)
     if (typeof topic !== "string") this.lastTopic = topic
     return topic
+  }
+
+  private isAllowed(bytes: Uint8Array, start: number, end: number): boolean {
+    const name = decodeTopicName(bytes, start, end)
+    if (typeof name !== "string") return true
+    let allowed = this.known.get(name)
+    if (allowed === undefined) {
+      allowed = this.allowed.allowsTopic(name)
+      if (this.known.size >= maxKnown) this.known.clear()
+      this.known.set(name, allowed)
+    }
+    return allowed
   }
 
   /** Only what shares all attributes of a batch may join it, and only if one receipt can stand for both. */

@@ -4,7 +4,7 @@ import { Deque } from "../protocol/Deque.ts"
 import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
 import type { ConnectionWriter } from "./ConnectionWriter.ts"
-import type { ConnectionOptions } from "./FrameHost.ts"
+import type { ConnectionOptions, FrameHost } from "./FrameHost.ts"
 
 type Request = Pick<FrameOf<"Request">, "request" | "method" | "body">
 
@@ -13,6 +13,7 @@ const maxRequests = 64
 
 export class RequestQueue {
   private readonly options: Pick<ConnectionOptions, "answer" | "registry">
+  private readonly host: Pick<FrameHost, "identity">
   private readonly writer: ConnectionWriter
   private readonly scope: Scope.Scope
   private readonly requests = new Deque<Request>()
@@ -20,10 +21,12 @@ export class RequestQueue {
   /** Requests that are not answered when the scope closes never are. */
   constructor(
     options: Pick<ConnectionOptions, "answer" | "registry">,
+    host: Pick<FrameHost, "identity">,
     writer: ConnectionWriter,
     scope: Scope.Scope
   ) {
     this.options = options
+    this.host = host
     this.writer = writer
     this.scope = scope
   }
@@ -43,7 +46,7 @@ export class RequestQueue {
       const { request, method, body } = next
       yield* Effect.yieldNow
       if (this.writer.isControlFull) yield* this.writer.peerReads
-      yield* Effect.match(this.options.answer(method, body), {
+      yield* Effect.match(this.options.answer(method, body, this.host.identity), {
         onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
         onFailure: (code) => this.fail(request, code)
       })

@@ -54,7 +54,8 @@ const settingFlag = (key: SettingKey, setting: AnySetting): Flag.Flag<Option.Opt
 
 const settingFlags: Record<string, Flag.Flag<Option.Option<string>>> = Object.fromEntries(
   settingRows
-    .filter(([key]) => !globalKeys.includes(key))
+    // A secret on a command line is seen by everybody on the machine.
+    .filter(([key, setting]) => !globalKeys.includes(key) && setting.isSecret !== true)
     .map(([key, setting]) => [key, settingFlag(key, setting)])
 )
 

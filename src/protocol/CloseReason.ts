@@ -15,6 +15,7 @@ export const CloseReasons = {
   "too-many-connections": 3005,
   "hub-failed": 3006,
   "connection-lost": 3007,
+  "token-expired": 3008,
   "protocol-error": 3500,
   "unsupported-version": 3501,
   "frame-too-large": 3502,

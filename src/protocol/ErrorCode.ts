@@ -51,6 +51,7 @@ const messages: Partial<Record<ErrorCode, string>> = {
   "invalid-topic":
     "not a topic name: segments joined by dots, at most 255 bytes, without white space, * or >",
   "topic-not-found": "no topic of this name exists, and topics are not made by use here",
+  forbidden: "this client may not do that with this topic, pattern or group",
   "limit-reached": "a limit of this hub was reached",
   "message-too-large": "a payload is larger than this hub takes",
   "malformed-batch": "the records of the batch are not what its header says",

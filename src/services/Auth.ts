@@ -3,6 +3,7 @@
  * everybody in. What the identity may do is its own to say; asking it at connect, subscribe and publish is for those
  * who take the requests, and so is ending a session when its identity expires.
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Context, Effect, type FileSystem, Layer, type Scope } from "effect"
 import { PatternSet } from "../protocol/PatternSet.ts"
 import { conflict, type SettingsError, settingsError } from "../protocol/SettingsError.ts"
@@ -14,6 +15,7 @@ import { anonymous, type Identity } from "./auth/Identity.ts"
 import { makeJwtKeys } from "./auth/JwtKeys.ts"
 import { makeJwtVerifier } from "./auth/JwtVerifier.ts"
 import { type KeyRing, makeKeyRing } from "./auth/KeyRing.ts"
+import { Settings } from "./Settings.ts"
 
 /** The settings of `AuthSettings.ts` by their names; what is absent has its default. */
 export type AuthOptions = { readonly [Key in keyof AuthSettingsValues]?: AuthSettingsValues[Key] | undefined }
@@ -31,7 +33,12 @@ export class Auth extends Context.Service<
   }
 >()("polestar/services/Auth") {
   /** Everybody is let in, and may do all that clients may. */
-  static readonly layerOff: Layer.Layer<Auth> = Layer.sync(Auth, () => off)
+  static readonly layerOff: Layer.Layer<Auth> = Layer.sync(Auth, () => everybody)
+
+  /** As the hub's settings say. */
+  static readonly layer: Layer.Layer<Auth, SettingsError, Settings> = Layer.unwrap(
+    Effect.map(Settings, (settings) => Auth.layerWith(settings))
+  ).pipe(Layer.provide(NodeFileSystem.layer))
 
   /**
    * As these settings say. Fails with everything that is wrong with them and with the files that they name; a URL of a
@@ -46,7 +53,8 @@ export class Auth extends Context.Service<
     )
 }
 
-const off: Auth["Service"] = { isOn: false, authenticate: () => Effect.succeed(anonymous) }
+/** Lets everybody in, and lets them do all that clients may. */
+export const everybody: Auth["Service"] = { isOn: false, authenticate: () => Effect.succeed(anonymous) }
 
 const keySettings = ["authKeys", "authKeysFile"] as const
 const jwtSettings = ["authJwtSecret", "authJwtPublicKey", "authJwks"] as const
@@ -61,7 +69,7 @@ const make = Effect.fnUntraced(function* (options: AuthOptions) {
   for (const unused of [...(hasKeys ? [] : givenKeys), ...(hasJwt ? [] : givenJwt)]) {
     yield* Effect.logWarning(`${unused} has no effect: authType is ${type}`)
   }
-  if (type === "none") return Auth.of(off)
+  if (type === "none") return Auth.of(everybody)
   const missing = type === "any" ? given.length === 0 : type === "api-key" && givenKeys.length === 0
   if (missing) {
     const wanted = type === "any" ? [...keySettings, ...jwtSettings] : keySettings

@@ -15,6 +15,7 @@ import {
   optionalPath
 } from "../protocol/SettingKinds.ts"
 import { schemaOf } from "../protocol/SettingsDecode.ts"
+import { authSettings } from "./AuthSettings.ts"
 import { storageSettings } from "./StorageSettings.ts"
 import { webSettings } from "./WebSettings.ts"
 
@@ -191,6 +192,7 @@ export const settingsTable = {
       "How long a topic remembers its publishers and the ids of messages, so that what is published again is not stored twice."
   }),
   ...storageSettings,
+  ...authSettings,
   restartLimit: integer({
     default: 5,
     minimum: 0,

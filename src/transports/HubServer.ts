@@ -16,7 +16,7 @@ export type HubServer = Hub | TcpServer | Settings
 export type HubServerError = SettingsError | TcpServerError | HubStorage.HubStorageError
 
 /** With the settings that are in the context. */
-export const layerSettings: Layer.Layer<Hub | TcpServer, TcpServerError | HubStorage.HubStorageError, Settings> = TcpServer.layer.pipe(
+export const layerSettings: Layer.Layer<Hub | TcpServer, HubServerError, Settings> = TcpServer.layer.pipe(
   Layer.provideMerge(HubStorage.layer),
   Layer.provide(NodeFileSystem.layer)
 )

@@ -1,6 +1,7 @@
 /** Hubs one after the other on the same log and the same store, each ended as a power cut ends it. */
 import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
 import { Hub } from "../../src/actors/Hub.ts"
+import { Auth } from "../../src/services/Auth.ts"
 import { MessageLog } from "../../src/services/MessageLog.ts"
 import { Settings, type SettingsInput } from "../../src/services/Settings.ts"
 import { StateStore } from "../../src/services/StateStore.ts"
@@ -38,6 +39,7 @@ export class HubLives {
     )
     const layer = Hub.layer.pipe(
       Layer.provide(Layer.succeedContext(services)),
+      Layer.provide(Auth.layerOff),
       Layer.provide(Settings.layerWith(this.settings)),
       Layer.provideMerge(Logger.layer([]))
     )

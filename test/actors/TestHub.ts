@@ -2,6 +2,7 @@
 import { Clock, Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { Hub } from "../../src/actors/Hub.ts"
+import { Auth } from "../../src/services/Auth.ts"
 import type { MessageLog } from "../../src/services/MessageLog.ts"
 import * as MessageLogMemory from "../../src/services/MessageLogMemory.ts"
 import { Settings, type SettingsInput } from "../../src/services/Settings.ts"
@@ -39,12 +40,14 @@ const endsInTime = Layer.effectDiscard(
 export const hubWith = (
   input: SettingsInput = {},
   log: Layer.Layer<MessageLog, never, Settings> = memoryLog,
-  store: Layer.Layer<StateStore> = StateStoreMemory.layer
+  store: Layer.Layer<StateStore> = StateStoreMemory.layer,
+  auth: Layer.Layer<Auth> = Auth.layerOff
 ): Layer.Layer<Hub | Settings> =>
   endsInTime.pipe(
     Layer.provideMerge(Layer.orDie(Hub.layer)),
     Layer.provide(log),
     Layer.provide(store),
+    Layer.provide(auth),
     Layer.provideMerge(Layer.orDie(Settings.layerWith(input))),
     Layer.provideMerge(Logger.layer([]))
   )

@@ -5,12 +5,17 @@ import type { FrameOf } from "../../protocol/Frame.ts"
 import { maxAckRanges, notGiven } from "../../protocol/Op.ts"
 import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
 import { isForSubscribers } from "../../protocol/TopicName.ts"
+import type { Identity } from "../../services/auth/Identity.ts"
 import type { ClientFrames } from "../ClientFrames.ts"
 import type { FrameHost } from "../FrameHost.ts"
 import type { Session } from "../Session.ts"
 import type { Group } from "./Group.ts"
 import { isGroupName } from "./GroupRecord.ts"
 import { Member } from "./Member.ts"
+
+/** Whether the identity may use groups of this name. */
+export const mayUse = ({ groups }: Identity, group: string): boolean =>
+  groups === undefined || groups.allowsTopic(group)
 
 type Refusal = readonly [ErrorCode, string?]
 
@@ -26,7 +31,7 @@ export class GroupFrames {
   join(frame: FrameOf<"Join">): undefined {
     const session = this.frames.sessionOf(frame.session)
     if (session === undefined) return void this.frames.fail(frame, "unknown-session")
-    const refusal = refusalOf(session, frame)
+    const refusal = refusalOf(session, frame, this.host.identity)
     if (refusal !== undefined) return void this.frames.fail(frame, ...refusal)
     const { creditBytes, creditMessages } = this.frames.creditOf(frame)
     const member = new Member(session, frame.subscription, frame.group, creditMessages, creditBytes)
@@ -110,12 +115,13 @@ export class GroupFrames {
   }
 }
 
-const refusalOf = (session: Session, frame: FrameOf<"Join">): Refusal | undefined => {
+const refusalOf = (session: Session, frame: FrameOf<"Join">, identity: Identity): Refusal | undefined => {
   const error = checkPattern(frame.pattern)
   if (error !== undefined) return ["invalid-pattern", error.message]
   if (!isForSubscribers(frame.pattern)) return ["reserved-topic"]
   if (!isGroupName(frame.group))
     return ["bad-request", "not a group's name: 1 to 64 bytes without dots, *, >, $, / or white space"]
+  if (!identity.subscribe.allowsPattern(frame.pattern) || !mayUse(identity, frame.group)) return ["forbidden"]
   const { start } = frame
   if (start._tag === "Last" || start._tag === "Resume")
     return ["bad-request", "a group starts now, at the first message, at a time, or at a position"]

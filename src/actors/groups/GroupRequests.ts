@@ -5,12 +5,14 @@ import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import { octetsContentType } from "../../protocol/Message.ts"
 import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
 import { Orders, type Start } from "../../protocol/Position.ts"
-import { isForSubscribers } from "../../protocol/TopicName.ts"
+import { deadLetterPrefix, isForSubscribers } from "../../protocol/TopicName.ts"
+import type { Identity } from "../../services/auth/Identity.ts"
 import type { MessageLogError } from "../../services/MessageLog.ts"
 import { pageOf } from "../HubPages.ts"
 import type { Registry } from "../Registry.ts"
 import type { DeadLetter, DeadLetters } from "./DeadLetters.ts"
 import type { Group } from "./Group.ts"
+import { mayUse } from "./GroupFrames.ts"
 import { groupInfoOf, lanesOf } from "./GroupInfo.ts"
 import { isGroupName } from "./GroupRecord.ts"
 import { type Groups, offsetOf } from "./Groups.ts"
@@ -25,7 +27,12 @@ export interface GroupAnswers {
 
 type Answer = Effect.Effect<Uint8Array, ErrorCode | MessageLogError>
 /** The body is text, or `undefined` if it is not. */
-type Method = (answers: GroupAnswers, body: string | undefined) => Answer
+type Method = (asked: Asked, body: string | undefined) => Answer
+
+/** The hub, and who asks it. */
+interface Asked extends GroupAnswers {
+  readonly identity: Identity
+}
 
 const maxLanes = 1000
 const defaultShown = 100
@@ -72,7 +79,7 @@ const done = encode({})
 /** A method whose body must be of the schema. */
 const method = <A>(
   schema: Schema.Codec<A, unknown>,
-  answer: (answers: GroupAnswers, request: A) => Answer
+  answer: (answers: Asked, request: A) => Answer
 ): Method => {
   const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(schema))
   return (answers, body) =>
@@ -82,15 +89,24 @@ const method = <A>(
     )
 }
 
-const groupNamed = ({ groups }: GroupAnswers, name: string): Effect.Effect<Group, ErrorCode> => {
+/** Whether the identity may look at the group and manage it: whoever may join it may. */
+const mayManage = (identity: Identity, group: Group): boolean =>
+  identity.subscribe.allowsPattern(group.record.pattern) && mayUse(identity, group.name)
+
+/** For whoever may subscribe the topic. */
+const whoSees = (identity: Identity, topic: string, answer: Answer): Answer =>
+  identity.subscribe.allowsTopic(topic) ? answer : Effect.fail("forbidden")
+
+const groupNamed = ({ groups, identity }: Asked, name: string): Effect.Effect<Group, ErrorCode> => {
   const group = groups.find(name)
   if (group === undefined) return Effect.fail("unknown-group")
+  if (!mayManage(identity, group)) return Effect.fail("forbidden")
   group.wake()
   return Effect.succeed(group)
 }
 
 /** Does something with a group, and answers when that is saved. */
-const change = (answers: GroupAnswers, name: string, f: (group: Group) => void): Answer =>
+const change = (answers: Asked, name: string, f: (group: Group) => void): Answer =>
   Effect.flatMap(groupNamed(answers, name), (group) => {
     f(group)
     return Effect.as(group.saver.saved, done)
@@ -103,7 +119,7 @@ const startOf = (beginning: typeof Beginning.Type, epoch: number): Start => {
   return { _tag: "Position", position: { epoch: beginning.epoch ?? epoch, offset: beginning.offset } }
 }
 
-const reset = Effect.fnUntraced(function* (answers: GroupAnswers, { name, to, topic }: typeof Reset.Type) {
+const reset = Effect.fnUntraced(function* (answers: Asked, { name, to, topic }: typeof Reset.Type) {
   const group = yield* groupNamed(answers, name)
   const isPosition = typeof to === "object" && "offset" in to
   if (isPosition && topic === undefined && !isLiteral(group.record.pattern))
@@ -121,11 +137,13 @@ const reset = Effect.fnUntraced(function* (answers: GroupAnswers, { name, to, to
   return encode(groupInfoOf(group))
 })
 
-const create = Effect.fnUntraced(function* (answers: GroupAnswers, request: typeof Create.Type) {
+const create = Effect.fnUntraced(function* (answers: Asked, request: typeof Create.Type) {
   const { name, order = "any", pattern, start = "now" } = request
   if (!isGroupName(name)) return yield* Effect.fail<ErrorCode>("bad-request")
   if (checkPattern(pattern) !== undefined) return yield* Effect.fail<ErrorCode>("invalid-pattern")
   if (!isForSubscribers(pattern)) return yield* Effect.fail<ErrorCode>("reserved-topic")
+  if (!answers.identity.subscribe.allowsPattern(pattern) || !mayUse(answers.identity, name))
+    return yield* Effect.fail<ErrorCode>("forbidden")
   const isPosition = typeof start === "object" && "offset" in start
   if (isPosition && !isLiteral(pattern)) return yield* Effect.fail<ErrorCode>("bad-request")
   const epoch = answers.registry.placeOf(pattern)?.epoch ?? 0
@@ -159,8 +177,9 @@ const shown = ({ epoch, message, offset, timestamp }: DeadLetter) => ({
 const methods: ReadonlyMap<string, Method> = new Map([
   [
     "groups",
-    method(After, ({ groups, maxAnswer }, { after }) => {
-      const infos = groups.all().map((group) => {
+    method(After, ({ groups, identity, maxAnswer }, { after }) => {
+      const managed = groups.all().filter((group) => mayManage(identity, group))
+      const infos = managed.map((group) => {
         group.wake()
         return groupInfoOf(group)
       })
@@ -187,47 +206,60 @@ const methods: ReadonlyMap<string, Method> = new Map([
   ],
   [
     "group.remove",
-    method(Named, ({ groups }, { name }) =>
-      Effect.flatMap(groups.remove(name), (isRemoved) =>
-        isRemoved ? Effect.succeed(done) : Effect.fail<ErrorCode>("unknown-group")
-      )
+    method(Named, (answers, { name }) =>
+      Effect.flatMap(groupNamed(answers, name), () => Effect.as(answers.groups.remove(name), done))
     )
   ],
   [
     "dead",
-    method(Dead, ({ deadLetters, maxAnswer }, { after, group }) =>
-      Effect.sync(() => pageOf(deadLetters.list(group), ({ topic }) => topic, after, maxAnswer))
+    method(Dead, ({ deadLetters, identity, maxAnswer }, { after, group }) =>
+      Effect.sync(() => {
+        const visible = deadLetters.list(group).filter(({ topic }) => identity.subscribe.allowsTopic(topic))
+        return pageOf(visible, ({ topic }) => topic, after, maxAnswer)
+      })
     )
   ],
   [
     "dead.show",
-    method(Show, ({ deadLetters, maxAnswer }, { limit = defaultShown, topic }) =>
-      Effect.map(deadLetters.show(topic, limit), (letters) =>
-        pageOf(letters.map(shown), ({ offset }) => String(offset), undefined, maxAnswer)
+    method(Show, ({ deadLetters, identity, maxAnswer }, { limit = defaultShown, topic }) =>
+      whoSees(
+        identity,
+        topic,
+        Effect.map(deadLetters.show(topic, limit), (letters) =>
+          pageOf(letters.map(shown), ({ offset }) => String(offset), undefined, maxAnswer)
+        )
       )
     )
   ],
   [
     "dead.requeue",
-    method(Chosen, ({ deadLetters }, { offsets, topic }) =>
-      Effect.map(deadLetters.requeue(topic, offsets), encode)
+    method(Chosen, ({ deadLetters, identity }, { offsets, topic }) =>
+      whoSees(identity, topic, Effect.map(deadLetters.requeue(topic, offsets), encode))
     )
   ],
   [
     "dead.drop",
-    method(Chosen, ({ deadLetters }, { offsets, topic }) =>
-      Effect.map(deadLetters.drop(topic, offsets), (dropped) => encode({ dropped }))
+    method(Chosen, ({ deadLetters, identity }, { offsets, topic }) =>
+      whoSees(
+        identity,
+        topic,
+        Effect.map(deadLetters.drop(topic, offsets), (dropped) => encode({ dropped }))
+      )
     )
   ],
   [
     "topic.remove",
-    method(Named, ({ registry }, { name }) =>
-      isForSubscribers(name) && checkPattern(name) === undefined && isLiteral(name)
-        ? Effect.flatMap(registry.removeTopic(name), (isRemoved) =>
-            isRemoved ? Effect.succeed(done) : Effect.fail<ErrorCode>("topic-not-found")
-          )
-        : Effect.fail<ErrorCode>("invalid-topic")
-    )
+    method(Named, ({ identity, registry }, { name }) => {
+      if (!isForSubscribers(name) || checkPattern(name) !== undefined || !isLiteral(name))
+        return Effect.fail<ErrorCode>("invalid-topic")
+      // Dead letters have no publishers among clients.
+      const isOwner = identity.publish.allowsTopic(name) || name.startsWith(deadLetterPrefix)
+      if (!isOwner) return Effect.fail<ErrorCode>("forbidden")
+      const removing = Effect.flatMap(registry.removeTopic(name), (isRemoved) =>
+        isRemoved ? Effect.succeed(done) : Effect.fail<ErrorCode>("topic-not-found")
+      )
+      return whoSees(identity, name, removing)
+    })
   ]
 ])
 
@@ -235,11 +267,12 @@ const methods: ReadonlyMap<string, Method> = new Map([
 export const answerGroupRequest = (
   answers: GroupAnswers,
   name: string,
-  body: Uint8Array
+  body: Uint8Array,
+  identity: Identity
 ): Effect.Effect<Uint8Array, ErrorCode> | undefined => {
   const found = methods.get(name)
   if (found === undefined) return undefined
-  return Effect.suspend(() => found(answers, decodeText(body))).pipe(
+  return Effect.suspend(() => found({ ...answers, identity }, decodeText(body))).pipe(
     Effect.catchTag("MessageLogError", (error) =>
       Effect.fail<ErrorCode>(error.reason === "full" ? "storage-full" : "topic-failed")
     ),

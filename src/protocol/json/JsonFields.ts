@@ -18,7 +18,7 @@ const letterN = 0x6e
 /** Keys up to this length are looked at: no name that is known is longer. */
 const longestKey = 64
 
-/** A name, as a query or an object has it: `true` stands for "this reader knows it". */
+/** The names that a reader knows. */
 export type Names = ReadonlySet<string>
 
 export const faultOf = (scanned: number): JsonFault =>

@@ -3,7 +3,7 @@
  * decoded or copied. One object is filled again and again, since this runs once a message on the way to every reader
  * of JSON.
  */
-import { readU32 } from "../Bytes.ts"
+import { readU16, readU32 } from "../Bytes.ts"
 import type { Placed } from "../Deliver.ts"
 import { RecordFlags } from "../Message.ts"
 import { Op } from "../Op.ts"
@@ -31,28 +31,38 @@ export class RecordSpans {
     this.idStart = this.keyStart = this.typeStart = this.headersStart = -1
     if ((flags & RecordFlags.id) !== 0) {
       this.idStart = at + 1
-      at = this.idEnd = at + 1 + bytes[at]!
+      at = this.idEnd = shortEnd(bytes, at, end)
     }
-    if ((flags & RecordFlags.key) !== 0 && at < end) {
+    if ((flags & RecordFlags.key) !== 0) {
       this.keyStart = at + 1
-      at = this.keyEnd = at + 1 + bytes[at]!
+      at = this.keyEnd = shortEnd(bytes, at, end)
     }
-    if ((flags & RecordFlags.contentType) !== 0 && at < end) {
+    if ((flags & RecordFlags.contentType) !== 0) {
       this.typeStart = at + 1
-      at = this.typeEnd = at + 1 + bytes[at]!
+      at = this.typeEnd = shortEnd(bytes, at, end)
     }
-    if ((flags & RecordFlags.headers) !== 0 && at < end) {
+    if ((flags & RecordFlags.headers) !== 0) {
       this.headersStart = at
-      at++
-      for (let left = bytes[at - 1]!; left > 0 && at < end; left--) {
-        at += 1 + bytes[at]!
-        at += 2 + (at + 2 > end ? end : bytes[at]! | (bytes[at + 1]! << 8))
-      }
+      at = headersEnd(bytes, at, end)
     }
     this.payloadStart = at
     this.payloadEnd = end
     return at <= end
   }
+}
+
+/** The end of a length of one byte and its text; beyond `end` if it does not end before. */
+const shortEnd = (bytes: Uint8Array, at: number, end: number): number =>
+  at < end ? at + 1 + bytes[at]! : end + 1
+
+const headersEnd = (bytes: Uint8Array, at: number, end: number): number => {
+  if (at >= end) return end + 1
+  let left = bytes[at++]!
+  for (; left > 0 && at <= end; left--) {
+    at = shortEnd(bytes, at, end)
+    at += at + 2 > end ? end : 2 + readU16(bytes, at)
+  }
+  return at
 }
 
 /**

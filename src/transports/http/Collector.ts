@@ -2,7 +2,7 @@
  * The outlet of one poll or replay: it gathers what its subscriptions bring, up to a number of messages, and says when
  * there is enough to answer. What it does not take is not lost: the answer's cursor stands before it.
  */
-import type { LocalOutlet } from "../../actors/LocalConnection.ts"
+import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
 import type { Receiver } from "../../actors/Outlet.ts"
 import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
@@ -12,6 +12,7 @@ import { messagesBody } from "../../protocol/json/MessageJson.ts"
 import type { Texts } from "../../protocol/json/Texts.ts"
 import type { Position } from "../../protocol/Position.ts"
 import type { Cursor } from "./Cursor.ts"
+import { countDelivery } from "./HubClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import { type Refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
 
@@ -58,10 +59,16 @@ export class Collector implements LocalOutlet {
   private readonly parts: Array<Part> = []
   private count = 0
   private left: number
+  private connection: LocalConnection | undefined
 
   constructor(options: CollectorOptions) {
     this.options = options
     this.left = options.hasPast ? options.patterns.length : 0
+  }
+
+  /** To be called before it subscribes. */
+  begin(connection: LocalConnection): void {
+    this.connection = connection
   }
 
   get isWritable(): boolean {
@@ -78,7 +85,8 @@ export class Collector implements LocalOutlet {
     return this.isCaughtUp && this.count > 0
   }
 
-  deliver(_session: Session, _receiver: Receiver, batch: Batch): void {
+  deliver(session: Session, _receiver: Receiver, batch: Batch): void {
+    countDelivery(this.connection, session, batch)
     const { epoch, offset, timestamp, topic } = batch
     this.parts.push({ topic, epoch, offset, timestamp, texts: this.options.texts.of(batch) })
     this.count += batch.count

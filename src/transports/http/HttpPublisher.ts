@@ -7,7 +7,9 @@ import type { Hub } from "../../actors/Hub.ts"
 import type { LocalConnection, LocalOutlet, LocalPublish, LocalReceipt } from "../../actors/LocalConnection.ts"
 import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import type { Message } from "../../protocol/Message.ts"
+import { anonymous } from "../../services/auth/Identity.ts"
 import type { Settings } from "../../services/Settings.ts"
+import { connect, openSession } from "./HubClient.ts"
 import { type Refusal, refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
 
 const session = 1
@@ -66,18 +68,11 @@ export class HttpPublisher {
         this.open = undefined
         run(Scope.close(scope, Exit.void))
       })
-      const connection = yield* this.hub.connectLocal(outlet).pipe(
+      const connection = yield* connect(this.hub, outlet, anonymous).pipe(
         Effect.mapError(refusalOfClose),
         Effect.provideService(Scope.Scope, scope)
       )
-      connection.send({
-        _tag: "Open",
-        session,
-        request: 1,
-        id: crypto.randomUUID(),
-        incarnation: 0,
-        name: "http"
-      })
+      openSession(connection, session, "http")
       this.open = connection
       return connection
     })

@@ -5,13 +5,16 @@
 import { Effect } from "effect"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { Start } from "../../protocol/Position.ts"
+import type { Identity } from "../../services/auth/Identity.ts"
 import { Collector } from "./Collector.ts"
 import type { Cursor } from "./Cursor.ts"
+import { connect, openSession } from "./HubClient.ts"
 import type { Beginning } from "./Reading.ts"
 import { type Refusal, refusalOfClose } from "./Refusal.ts"
 import type { Waiting, Web } from "./Web.ts"
 
 export interface PollRequest {
+  readonly identity: Identity
   readonly patterns: ReadonlyArray<string>
   readonly beginning: Beginning
   readonly max: number
@@ -44,9 +47,10 @@ export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<P
         isNow,
         patterns
       })
-      return web.hub.connectLocal(collector).pipe(
+      return connect(web.hub, collector, request.identity).pipe(
         Effect.mapError(refusalOfClose),
         Effect.flatMap((connection) => {
+          collector.begin(connection)
           subscribe(connection, patterns, beginning.start, max)
           return Effect.andThen(
             ready(web, collector, request.timeout),
@@ -66,14 +70,7 @@ const subscribe = (
   start: Start,
   creditMessages: number
 ): void => {
-  connection.send({
-    _tag: "Open",
-    session,
-    request: 1,
-    id: crypto.randomUUID(),
-    incarnation: 0,
-    name: "poll"
-  })
+  openSession(connection, session, "poll")
   for (const [index, pattern] of patterns.entries()) {
     connection.send({
       _tag: "Subscribe",

@@ -13,7 +13,8 @@ import type { Texts } from "../../protocol/json/Texts.ts"
 import { maxAckRanges, notGiven, unlimitedCredit } from "../../protocol/Op.ts"
 import { matches } from "../../protocol/Pattern.ts"
 import type { OffsetRange, Start } from "../../protocol/Position.ts"
-import { groupFor } from "../ClientGroups.ts"
+import { clientGroupName } from "../ClientGroup.ts"
+import { countDelivery, openSession } from "./HubClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import { type Refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
 import { sliceTexts } from "./TextParts.ts"
@@ -55,7 +56,7 @@ export class PollClient implements LocalOutlet {
   private held: Array<Held> = []
   private heldMessages = 0
   private readonly asked = new Map<number, Deferred.Deferred<Frame, Refusal>>()
-  private lastRequest = 0
+  private lastRequest = 1
   private lastSubscription = 0
   private connection: LocalConnection | undefined
 
@@ -68,14 +69,7 @@ export class PollClient implements LocalOutlet {
   /** To be called once, before all else. */
   begin(connection: LocalConnection): void {
     this.connection = connection
-    connection.send({
-      _tag: "Open",
-      session,
-      request: ++this.lastRequest,
-      id: crypto.randomUUID(),
-      incarnation: 0,
-      name: this.clientId
-    })
+    openSession(connection, session, this.clientId)
   }
 
   get isWritable(): boolean {
@@ -87,21 +81,12 @@ export class PollClient implements LocalOutlet {
   /** Reads the pattern in the group that it has for this client, from `start` if that is new. */
   join(pattern: string, start: Start): Effect.Effect<void, Refusal> {
     return Effect.suspend(() => {
-      const connection = this.connection
-      if (connection === undefined || this.members.has(pattern)) return Effect.void
-      const { groups } = connection.options
-      const taken = new Set([...this.members.values()].map(({ group }) => group))
-      const group = groupFor(
-        this.clientId,
-        pattern,
-        (name) => groups.find(name)?.record.pattern,
-        (name) => taken.has(name)
-      )
-      return this.joinGroup(group, pattern, start)
+      if (this.members.has(pattern)) return Effect.void
+      return this.joinGroup(clientGroupName(this.clientId, pattern), pattern, start)
     })
   }
 
-  joinGroup(group: string, pattern: string, start: Start): Effect.Effect<void, Refusal> {
+  private joinGroup(group: string, pattern: string, start: Start): Effect.Effect<void, Refusal> {
     return Effect.suspend(() => {
       const subscription = ++this.lastSubscription
       const membership: Membership = { subscription, group, pattern, credit: 0 }
@@ -131,17 +116,21 @@ export class PollClient implements LocalOutlet {
     })
   }
 
-  /** All groups of the hub. */
-  get groups(): ReadonlyArray<{ readonly name: string; readonly pattern: string }> {
-    const all = this.connection?.options.groups.all() ?? []
-    return all.map(({ record }) => ({ name: record.name, pattern: record.pattern }))
+  /** Joins the groups of this client that exist and read the topic, to acknowledge in them what was given earlier. */
+  rejoin(topic: string): Effect.Effect<void, Refusal> {
+    return Effect.suspend(() => {
+      const known = this.connection?.options.groups
+      if (known === undefined || this.reads(topic)) return Effect.void
+      const found = known.all().filter(({ record }) => {
+        const { name, pattern } = record
+        return matches(pattern, topic) && name === clientGroupName(this.clientId, pattern)
+      })
+      return Effect.forEach(found, ({ record }) => this.join(record.pattern, { _tag: "Now" }), { discard: true })
+    })
   }
 
-  /** Joins a group that exists, to acknowledge in it what was given earlier. */
-  rejoin(group: string, pattern: string): Effect.Effect<void, Refusal> {
-    return Effect.suspend(() =>
-      this.members.has(pattern) ? Effect.void : this.joinGroup(group, pattern, { _tag: "Now" })
-    )
+  private reads(topic: string): boolean {
+    return [...this.members.keys()].some((pattern) => matches(pattern, topic))
   }
 
   /** Lets the groups of these patterns give so many messages to whoever waits. */
@@ -200,10 +189,11 @@ export class PollClient implements LocalOutlet {
     })
   }
 
-  deliver(_session: Session, receiver: Receiver, batch: Batch, attempt = 0): void {
+  deliver(session: Session, receiver: Receiver, batch: Batch, attempt = 0): void {
     for (const membership of this.members.values()) {
       if (membership.subscription === receiver.id) membership.credit -= batch.count
     }
+    countDelivery(this.connection, session, batch)
     const { epoch, offset, topic } = batch
     // What was held too long is given again, so the older copy is nobody's.
     if (attempt > 1) this.forget(topic, epoch, offset, offset + batch.count)

@@ -6,10 +6,10 @@ import { Effect, Exit, Scope, Semaphore } from "effect"
 import type { Hub } from "../../actors/Hub.ts"
 import { parseMessageId } from "../../protocol/json/MessageId.ts"
 import { messagesBody } from "../../protocol/json/MessageJson.ts"
-import { matches } from "../../protocol/Pattern.ts"
 import type { OffsetRange, Start } from "../../protocol/Position.ts"
+import type { Identity } from "../../services/auth/Identity.ts"
 import type { Settings } from "../../services/Settings.ts"
-import { groupsOf } from "../ClientGroups.ts"
+import { connect } from "./HubClient.ts"
 import { PollClient, type Waiter } from "./PollClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import { type Refusal, refusal, refusalOfClose } from "./Refusal.ts"
@@ -55,10 +55,10 @@ export class PollClients {
   }
 
   /** The answer's body: at once if something is there, else when it comes, else empty. */
-  poll(owner: string, clientId: string, request: GroupPoll): Effect.Effect<Uint8Array, Refusal> {
+  poll(identity: Identity, clientId: string, request: GroupPoll): Effect.Effect<Uint8Array, Refusal> {
     const { max, patterns, start, timeout } = request
     return Effect.gen({ self: this }, function* (this: PollClients) {
-      const entry = yield* this.entryOf(owner, clientId)
+      const entry = yield* this.entryOf(identity, clientId)
       const { client } = entry
       if (client.waiters.length >= this.settings.maxPollsPerClient) {
         return yield* Effect.fail(refusal("RATE_LIMITED", "too many polls of this client_id wait already"))
@@ -81,14 +81,14 @@ export class PollClients {
   }
 
   /** Answers how many of the ids are of topics that the client reads, once that is stored. */
-  acknowledge(owner: string, clientId: string, ids: ReadonlyArray<string>): Effect.Effect<number, Refusal> {
+  acknowledge(identity: Identity, clientId: string, ids: ReadonlyArray<string>): Effect.Effect<number, Refusal> {
     return Effect.gen({ self: this }, function* (this: PollClients) {
       const topics = rangesOf(ids)
       if (topics === undefined) return yield* Effect.fail(refusal("BAD_REQUEST", "an item is no `message_id`"))
-      const entry = yield* this.entryOf(owner, clientId)
+      const entry = yield* this.entryOf(identity, clientId)
       let acknowledged = 0
       for (const { epoch, messages, ranges, topic } of topics) {
-        yield* entry.turn.withPermits(1)(this.rejoin(entry.client, clientId, topic))
+        yield* entry.turn.withPermits(1)(entry.client.rejoin(topic))
         if (yield* entry.client.acknowledge(topic, epoch, ranges)) acknowledged += messages
       }
       entry.lastUsed = Date.now()
@@ -141,30 +141,19 @@ export class PollClients {
     })
   }
 
-  /** Joins the groups of a client that was let go of, or of before the hub's restart, that read the topic. */
-  private rejoin(client: PollClient, clientId: string, topic: string): Effect.Effect<void, Refusal> {
+  private entryOf(identity: Identity, clientId: string): Effect.Effect<Entry, Refusal> {
     return Effect.suspend(() => {
-      const [base] = groupsOf(clientId, topic)
-      const joining = client.groups
-        .filter(({ name, pattern }) => (name === base || name.startsWith(`${base}~`)) && matches(pattern, topic))
-        .map(({ name, pattern }) => client.rejoin(name, pattern))
-      return Effect.forEach(joining, (each) => each, { discard: true })
-    })
-  }
-
-  private entryOf(owner: string, clientId: string): Effect.Effect<Entry, Refusal> {
-    return Effect.suspend(() => {
-      const key = `${owner}\n${clientId}`
+      const key = `${identity.kind} ${identity.id}\n${clientId}`
       const known = this.clients.get(key)
       if (known !== undefined) {
         known.lastUsed = Date.now()
         return Effect.succeed(known)
       }
-      return this.open(key, clientId)
+      return this.open(key, identity, clientId)
     })
   }
 
-  private open(key: string, clientId: string): Effect.Effect<Entry, Refusal> {
+  private open(key: string, identity: Identity, clientId: string): Effect.Effect<Entry, Refusal> {
     return Effect.gen({ self: this }, function* (this: PollClients) {
       const scope = yield* Scope.fork(this.scope)
       const run = Effect.runForkWith(yield* Effect.context<never>())
@@ -172,7 +161,7 @@ export class PollClients {
         if (this.clients.get(key)?.client === client) this.clients.delete(key)
         run(Scope.close(scope, Exit.void))
       })
-      const connection = yield* this.hub.connectLocal(client).pipe(
+      const connection = yield* connect(this.hub, client, identity).pipe(
         Effect.mapError(refusalOfClose),
         Effect.provideService(Scope.Scope, scope),
         Effect.tapError(() => Scope.close(scope, Exit.void))

@@ -3,6 +3,7 @@ import type { Duplex as NodeDuplex } from "node:stream"
 import { type Context, Effect, Exit, Predicate, Result, Scope } from "effect"
 import type { WebSocket } from "ws"
 import type { Hub } from "../../actors/Hub.ts"
+import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import { type CloseReason, CloseReasons } from "../../protocol/CloseReason.ts"
 import { defaultJsonLimits, type JsonLimits } from "../../protocol/json/JsonLimits.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
@@ -14,11 +15,14 @@ import { JsonOutlet } from "./JsonOutlet.ts"
 /** Pings of an interval are spread over so many times, so that many connections are not pinged at once. */
 export const pingSlots = 16
 
-export interface JsonConnectionOptions {
-  readonly identity: Identity
-  readonly admit: Admission | undefined
-  /** Serves the client as one of the binary protocol; `early` has come already. */
-  readonly switchToBinary: (early: ReadonlyArray<Uint8Array>) => void
+export interface JsonConnectionsOptions {
+  readonly hub: Hub["Service"]
+  readonly settings: Settings["Service"]
+  readonly context: Context.Context<never>
+  /** Bytes of a text frame. */
+  readonly maxText: number
+  /** Serves a client as one of the binary protocol; `early` has come already. */
+  readonly serveBinary: (ws: WebSocket, socket: NodeDuplex, early: ReadonlyArray<Uint8Array>) => void
 }
 
 interface Open {
@@ -26,15 +30,15 @@ interface Open {
   readonly socket: NodeDuplex
   readonly client: JsonClient
   readonly outlet: JsonOutlet
-  readonly end: (reason: CloseReason) => void
+  readonly connection: LocalConnection
+  readonly scope: Scope.Closeable
   readonly slot: number
   heard: number
   missed: number
 }
 
 export class JsonConnections {
-  private readonly hub: Hub["Service"]
-  private readonly context: Context.Context<never>
+  private readonly options: JsonConnectionsOptions
   private readonly limits: JsonLimits
   private readonly maxMissed: number
   private readonly events = new EventFrames()
@@ -42,14 +46,9 @@ export class JsonConnections {
   private opened = 0
   private turn = 0
 
-  constructor(
-    hub: Hub["Service"],
-    settings: Settings["Service"],
-    context: Context.Context<never>,
-    maxText: number
-  ) {
-    this.hub = hub
-    this.context = context
+  constructor(options: JsonConnectionsOptions) {
+    const { maxText, settings } = options
+    this.options = options
     this.limits = { ...defaultJsonLimits, maxBytes: maxText, maxPayload: settings.maxMessageSize }
     this.maxMissed = Math.max(1, Math.ceil(settings.readTimeout / settings.pingInterval))
   }
@@ -59,39 +58,25 @@ export class JsonConnections {
     return this.events.encoded
   }
 
-  serve(ws: WebSocket, socket: NodeDuplex, options: JsonConnectionOptions): void {
+  serve(ws: WebSocket, socket: NodeDuplex, identity: Identity, admit: Admission | undefined): void {
+    const { context, hub } = this.options
     const scope = Scope.makeUnsafe()
-    let client: JsonClient | undefined
-    const outlet = new JsonOutlet(ws, socket, this.events, {
-      control: (frame) => client?.control(frame),
-      broke: () => connection.end("hub-failed")
-    })
-    const connecting = Scope.provide(this.hub.connectLocal(outlet), scope)
-    const exit = Effect.runSyncExitWith(this.context)(Effect.result(connecting))
-    // It cannot be anything else, since nothing in it waits.
+    const outlet = new JsonOutlet(ws, socket, this.events)
+    const connecting = Scope.provide(hub.connectLocal(outlet), scope)
+    // Nothing in it waits.
+    const exit = Effect.runSyncExitWith(context)(Effect.result(connecting))
     const connected = Exit.isSuccess(exit) ? exit.value : Result.fail<CloseReason>("hub-failed")
     if (Result.isFailure(connected)) {
       ws.close(CloseReasons[connected.failure], connected.failure)
       return
     }
     const connection = connected.success
-    outlet.connection = connection
-    const { admit, identity } = options
-    client = new JsonClient(connection, outlet, {
-      identity,
-      admit,
-      limits: this.limits,
-      context: this.context
-    })
+    const client = new JsonClient(connection, outlet, { identity, admit, limits: this.limits, context })
+    outlet.attach(connection, client)
     const slot = this.opened++ % pingSlots
-    const end = (reason: CloseReason) => connection.end(reason)
-    const entry: Open = { ws, socket, client, outlet, end, slot, heard: -1, missed: 0 }
+    const entry: Open = { ws, socket, connection, client, outlet, scope, slot, heard: -1, missed: 0 }
     this.open.add(entry)
-    const release = () => {
-      this.open.delete(entry)
-      Effect.runForkWith(this.context)(Scope.close(scope, Exit.void))
-    }
-    this.listen(entry, release, options.switchToBinary)
+    this.listen(entry)
     client.greet()
   }
 
@@ -105,46 +90,46 @@ export class JsonConnections {
       // One that is not read cannot be heard.
       entry.missed = heard === entry.heard && !entry.ws.isPaused ? entry.missed + 1 : 0
       entry.heard = heard
-      if (entry.missed >= this.maxMissed) entry.end("ping-timeout")
+      if (entry.missed >= this.maxMissed) entry.connection.end("ping-timeout")
       else entry.outlet.ping()
     }
   })
 
-  private listen(
-    entry: Open,
-    release: () => void,
-    switchToBinary: JsonConnectionOptions["switchToBinary"]
-  ): void {
-    const { client, outlet, ws } = entry
+  private listen(entry: Open): void {
+    const { client, connection, ws } = entry
     const message = (data: Buffer, isBinary: boolean) => {
       if (ws.readyState !== ws.OPEN) return
       if (!isBinary) {
         this.take(entry, data)
       } else if (client.hasSpoken) {
-        entry.end("protocol-error")
+        connection.end("protocol-error")
       } else {
         ws.off("message", message)
         ws.off("close", close)
-        outlet.detach()
-        release()
-        switchToBinary([data])
+        this.release(entry)
+        this.options.serveBinary(ws, entry.socket, [data])
       }
     }
     const close = (code: number) => {
-      entry.end(code === abnormal ? "connection-lost" : "normal")
-      outlet.detach()
-      release()
+      connection.end(code === abnormal ? "connection-lost" : "normal")
+      this.release(entry)
     }
     ws.on("message", message)
     ws.on("close", close)
   }
 
-  private take({ client, end }: Open, text: Buffer): void {
+  private release(entry: Open): void {
+    this.open.delete(entry)
+    entry.outlet.detach()
+    Effect.runForkWith(this.options.context)(Scope.close(entry.scope, Exit.void))
+  }
+
+  private take({ client, connection }: Open, text: Buffer): void {
     try {
       client.take(text)
     } catch (error) {
-      Effect.runForkWith(this.context)(Effect.logError("a WebSocket connection failed", error))
-      end("hub-failed")
+      Effect.runForkWith(this.options.context)(Effect.logError("a WebSocket connection failed", error))
+      connection.end("hub-failed")
     }
   }
 }

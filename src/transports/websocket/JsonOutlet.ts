@@ -3,6 +3,7 @@
  * there is much of it; while the socket takes no more, deliveries stay in the subscriptions' mailboxes.
  */
 import type { Duplex as NodeDuplex } from "node:stream"
+import { Effect } from "effect"
 import type { WebSocket } from "ws"
 import type { Flushable } from "../../actors/ActorSystem.ts"
 import type { EndSpan } from "../../actors/BatchTracer.ts"
@@ -27,19 +28,17 @@ const answersLimit = 1_048_576
 /** Why a client is not read for a while: it does not read its answers, or too much of what it publishes waits. */
 export const Hold = { answers: 1, publishes: 2 } as const
 
-export interface OutletListener {
-  /** What the hub says but for deliveries. */
+/** Who hears what the hub says but for deliveries. */
+export interface FrameListener {
   readonly control: (frame: Frame) => void
-  readonly broke: (error: unknown) => void
 }
 
 export class JsonOutlet implements LocalOutlet, Flushable {
-  /** Set as soon as there is one, before anything else is called. */
-  connection!: LocalConnection
+  private connection!: LocalConnection
+  private listener!: FrameListener
   private readonly ws: WebSocket
   private readonly socket: NodeDuplex
   private readonly events: EventFrames
-  private readonly listener: OutletListener
   private run: FrameRun | undefined
   private isPressed = false
   private isDirty = false
@@ -56,12 +55,17 @@ export class JsonOutlet implements LocalOutlet, Flushable {
   /** Credit that members of groups get back once what they were given is written. */
   private owed: Array<{ readonly subscription: number; readonly messages: number }> | undefined
 
-  constructor(ws: WebSocket, socket: NodeDuplex, events: EventFrames, listener: OutletListener) {
+  /** `attach` is to be called before anything else. */
+  constructor(ws: WebSocket, socket: NodeDuplex, events: EventFrames) {
     this.ws = ws
     this.socket = socket
     this.events = events
-    this.listener = listener
     socket.on("drain", this.drained)
+  }
+
+  attach(connection: LocalConnection, listener: FrameListener): void {
+    this.connection = connection
+    this.listener = listener
   }
 
   get isWritable(): boolean {
@@ -158,7 +162,8 @@ export class JsonOutlet implements LocalOutlet, Flushable {
   }
 
   broke(error: unknown): void {
-    this.listener.broke(error)
+    this.connection.options.registry.system.fork(Effect.logError("a WebSocket connection failed", error))
+    this.connection.end("hub-failed")
   }
 
   ended(reason: CloseReason): void {

@@ -5,6 +5,7 @@
  * A connection outlives the scope: when the hub drains it ends them all, with the reason's number as the close code.
  */
 import { type IncomingMessage, STATUS_CODES } from "node:http"
+import { Socket } from "node:net"
 import type { Duplex as NodeDuplex } from "node:stream"
 import { Effect, Schedule, type Scope } from "effect"
 import { type WebSocket, WebSocketServer } from "ws"
@@ -28,7 +29,10 @@ export interface WebSockets {
 }
 
 export interface WebSocketOptions {
-  /** Whose connection it is; asked once for each, before it is taken. Everyone is anonymous unless given. */
+  /**
+   * Whose connection it is; asked once for each that speaks JSON, before it is taken. Everyone is anonymous unless
+   * given. One that asks for the binary protocol says who it is in its hello.
+   */
   readonly authenticate?: (request: IncomingMessage) => Effect.Effect<Identity, AuthError>
   /** Asked once for each connection that speaks JSON: what it answers is asked before each of its publishes. */
   readonly admission?: (request: IncomingMessage, identity: Identity) => Admission
@@ -50,29 +54,30 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const run = Effect.runForkWith(context)
   const maxPayload = settings.maxMessageSize + messageOverhead
   const server = new WebSocketServer(serverOptions(settings, maxPayload, options.deflate ?? false))
-  const open = new Set<NodeDuplex>()
-  const json = new JsonConnections(hub, settings, context, maxPayload)
+  let open = 0
+  const left = () => {
+    open--
+  }
+  const serveBinary = (ws: WebSocket, socket: NodeDuplex, early: ReadonlyArray<Uint8Array>) => {
+    run(hub.serve(new WebSocketDuplex(ws, socket, peerOf(socket), early)))
+  }
+  const json = new JsonConnections({ hub, settings, context, maxText: maxPayload, serveBinary })
   const pingEvery = Math.max(1, settings.pingInterval / pingSlots)
   yield* Effect.forkScoped(Effect.repeat(json.ping, Schedule.spaced(pingEvery)))
 
-  const serveBinary = (ws: WebSocket, socket: NodeDuplex, peer: string, early: ReadonlyArray<Uint8Array>) => {
-    run(hub.serve(new WebSocketDuplex(ws, socket, peer, early)))
+  // Nothing that lives as long as a connection may refer to its request.
+  const serve = (ws: WebSocket, socket: NodeDuplex, identity: Identity, admit: Admission | undefined) => {
+    open++
+    ws.on("close", left)
+    // What is wrong with a socket is followed by its close, which is what is heard.
+    ws.on("error", ignore)
+    if (ws.protocol === webSocketProtocol) serveBinary(ws, socket, [])
+    else json.serve(ws, socket, identity, admit)
   }
   const accept = (request: IncomingMessage, socket: NodeDuplex, head: Buffer, identity: Identity) => {
-    const peer = `${request.socket.remoteAddress ?? "?"}:${request.socket.remotePort ?? 0}`
-    server.handleUpgrade(request, socket, head, (ws) => {
-      open.add(socket)
-      socket.once("close", () => open.delete(socket))
-      // What is wrong with a socket is followed by its close, which is what is heard.
-      ws.on("error", () => {})
-      if (ws.protocol === webSocketProtocol) serveBinary(ws, socket, peer, [])
-      else
-        json.serve(ws, socket, {
-          identity,
-          admit: options.admission?.(request, identity),
-          switchToBinary: (early) => serveBinary(ws, socket, peer, early)
-        })
-    })
+    socket.off("error", ignore)
+    const admit = options.admission?.(request, identity)
+    server.handleUpgrade(request, socket, head, (ws) => serve(ws, socket, identity, admit))
   }
 
   let isClosed = false
@@ -84,26 +89,34 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   return {
     upgrade: (request, socket, head) => {
       // Until `ws` listens, a socket that breaks must not end the process.
-      const ignore = () => {}
       socket.on("error", ignore)
       if (isClosed) {
         refuse(socket, "SHUTTING_DOWN")
-        return
+      } else if (asksForBinary(request)) {
+        // Its token comes in its hello.
+        accept(request, socket, head, anonymous)
+      } else {
+        run(
+          Effect.match(authenticate(request), {
+            onSuccess: (identity) => accept(request, socket, head, identity),
+            onFailure: (error) => refuse(socket, authCodes[error.reason], error.message)
+          })
+        )
       }
-      run(
-        Effect.match(authenticate(request), {
-          onSuccess: (identity) => {
-            socket.off("error", ignore)
-            accept(request, socket, head, identity)
-          },
-          onFailure: (error) => refuse(socket, authCodes[error.reason], error.message)
-        })
-      )
     },
-    connections: () => open.size,
+    connections: () => open,
     encoded: () => json.encoded
   }
 })
+
+const ignore = () => {}
+
+const asksForBinary = ({ headers }: IncomingMessage): boolean =>
+  (headers["sec-websocket-protocol"] ?? "").split(",").some((name) => name.trim() === webSocketProtocol)
+
+/** `127.0.0.1:50312`, for logs. */
+const peerOf = (socket: NodeDuplex): string =>
+  socket instanceof Socket ? `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}` : "?"
 
 const serverOptions = (settings: Settings["Service"], maxPayload: number, perMessageDeflate: boolean) => ({
   noServer: true,

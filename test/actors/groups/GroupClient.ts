@@ -5,6 +5,7 @@ import type { ErrorCode } from "../../../src/protocol/ErrorCode.ts"
 import type { FrameOf } from "../../../src/protocol/Frame.ts"
 import { notGiven, unlimitedCredit } from "../../../src/protocol/Op.ts"
 import type { Fate, OffsetRange, Order, Start } from "../../../src/protocol/Position.ts"
+import type { HubLives } from "../HubLives.ts"
 import { greeted, type Received, type WireClient } from "../WireClient.ts"
 
 export interface JoinOptions {
@@ -179,3 +180,13 @@ export class GroupClient {
 
 /** A client of the hub in the context, with sessions 1 to `sessions`. */
 export const member = (sessions = 1) => Effect.map(greeted(sessions), (wire) => new GroupClient(wire))
+
+/** The same of the hub that runs. */
+export const memberOf = Effect.fnUntraced(function* (lives: HubLives, sessions = 1) {
+  const wire = yield* lives.connect
+  yield* wire.begin(sessions)
+  return new GroupClient(wire)
+})
+
+/** A client of the next hub, the present one being no more. */
+export const reborn = (lives: HubLives) => Effect.andThen(lives.restart, memberOf(lives))

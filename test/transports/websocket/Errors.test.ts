@@ -1,5 +1,5 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Scope } from "effect"
 import { Hub } from "../../../src/actors/Hub.ts"
 import { problemOf } from "../../../src/protocol/json/Problem.ts"
 import { PatternSet } from "../../../src/protocol/PatternSet.ts"
@@ -138,11 +138,8 @@ describe("websocket errors", () => {
           slow.socket.pause()
           const other = yield* connect
           const payload = "x".repeat(500_000)
-          let isOver = false
-          slow.socket.on("close", () => {
-            isOver = true
-          })
-          for (let i = 0; i < 100 && !isOver; i++) {
+          const { metrics } = yield* Hub
+          for (let i = 0; (yield* metrics).messagesDropped.disconnect === 0; i++) {
             other.send({ type: "publish", topic: "fast", message: { id: `m${i}`, payload } })
             yield* other.nextOf("ack")
           }
@@ -191,18 +188,26 @@ describe("websocket errors", () => {
   it.live("errors - while the hub drains: SHUTTING_DOWN, then the close; and no connection any more", () =>
     Effect.scoped(
       Effect.gen(function* () {
-        const { peer, blocked } = yield* inHub(
-          Layer.fresh(webSocketHub({ drainTimeout: 300, writeTimeout: 2000 })),
+        const scope = yield* Effect.scope
+        const connectHere = Scope.provide(connect, scope)
+        const { blocked, peer } = yield* inHub(
+          Layer.fresh(webSocketHub({ drainTimeout: 1000, clientWriteTimeout: 60_000 })),
           Effect.gen(function* () {
-            const peer = yield* connect
-            const blocked = yield* connect
-            blocked.send({ type: "subscribe", topic: "held" })
+            const peer = yield* connectHere
+            const blocked = yield* connectHere
+            blocked.send({ type: "subscribe", topic: "held", overflow: "drop-newest" })
             yield* blocked.nextOf("ack")
-            const hub = yield* Hub
-            yield* Effect.forkDetach(hub.drain, { startImmediately: true })
+            blocked.socket.pause()
+            const payload = "x".repeat(1_000_000)
+            for (let i = 0; i < 20; i++) {
+              peer.send({ type: "publish", topic: "held", message: { id: `m${i}`, payload } })
+              yield* peer.nextOf("ack")
+            }
+            yield* Effect.forkDetach((yield* Hub).drain, { startImmediately: true })
             peer.send({ type: "publish", topic: "a", message })
             assert.deepInclude((yield* peer.nextOf("error")).error, { code: "SHUTTING_DOWN" })
-            return { peer, blocked }
+            blocked.socket.resume()
+            return { blocked, peer }
           })
         )
         assert.deepStrictEqual(yield* peer.closed, { code: 3000, reason: "shutting-down" })

@@ -1,0 +1,211 @@
+/**
+ * One event stream (Server-Sent Events): the outlet of its subscriptions. Each event's `id` is the cursor after it, so a
+ * reader that reconnects with `Last-Event-ID` goes on exactly there; what it missed and can no longer have, it is told.
+ */
+import type { ServerResponse } from "node:http"
+import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
+import type { Receiver } from "../../actors/Outlet.ts"
+import type { Session } from "../../actors/Session.ts"
+import type { Batch } from "../../protocol/Batch.ts"
+import { decodeText } from "../../protocol/Bytes.ts"
+import { type CloseReason, CloseReasons, mayReconnect } from "../../protocol/CloseReason.ts"
+import type { Frame, FrameOf } from "../../protocol/Frame.ts"
+import { textAt } from "../../protocol/json/Texts.ts"
+import type { Cursor } from "./Cursor.ts"
+import { countDelivery } from "./HubClient.ts"
+import type { PolledTexts } from "./PolledTexts.ts"
+import { type Refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
+import type { Waiting } from "./Web.ts"
+
+/** Milliseconds after which a browser reconnects. */
+const retry = 2000
+/** Bytes that may wait for the peer before deliveries wait in the hub. */
+const highWater = 65_536
+
+export interface EventStreamOptions {
+  readonly response: ServerResponse
+  readonly texts: PolledTexts
+  readonly cursor: Cursor
+  /** Whether the cursor begins where the subscriptions do. */
+  readonly isNow: boolean
+  readonly patterns: ReadonlyArray<string>
+  /** Called once, when nothing more is written. */
+  readonly onEnd: () => void
+}
+
+export class EventStream implements LocalOutlet, Waiting {
+  /** Why it was refused, before its response began. */
+  failure: Refusal | undefined
+  private readonly options: EventStreamOptions
+  private readonly response: ServerResponse
+  private pending: Array<Receiver> = []
+  private text = ""
+  private isScheduled = false
+  private isFull = false
+  private isEnded = false
+  /** Subscriptions that have not begun yet, and those whose past is still coming. */
+  private toBegin: number
+  private inPast: number
+  private written = 0
+  private connection: LocalConnection | undefined
+
+  constructor(options: EventStreamOptions) {
+    this.options = options
+    this.response = options.response
+    this.toBegin = options.patterns.length
+    this.inPast = options.isNow ? 0 : options.patterns.length
+    options.response.on("drain", () => {
+      this.isFull = false
+      this.pump()
+    })
+    options.response.on("close", () => this.finish())
+  }
+
+  /** To be called before it subscribes. */
+  begin(connection: LocalConnection): void {
+    this.connection = connection
+  }
+
+  get isWritable(): boolean {
+    return !this.isFull && !this.isEnded && this.text.length < highWater
+  }
+
+  get isWaiting(): boolean {
+    return !this.isEnded && (this.text !== "" || this.response.writableLength > 0)
+  }
+
+  deliver(session: Session, _receiver: Receiver, batch: Batch): void {
+    if (this.isEnded) return
+    countDelivery(this.connection, session, batch)
+    const { epoch, offset, timestamp, topic } = batch
+    const texts = this.options.texts.of(batch)
+    for (let index = 0; index < texts.ends.length; index++) {
+      this.options.cursor.received(topic, epoch, offset + index + 1, timestamp)
+      this.add(`id: ${this.options.cursor}\ndata: ${decodeText(textAt(texts, index)) ?? "null"}\n\n`)
+    }
+  }
+
+  control(frame: Frame): void {
+    switch (frame._tag) {
+      case "Subscribed":
+        return this.subscribed(frame)
+      case "CaughtUp":
+        this.inPast--
+        return
+      case "Recovered":
+        return this.event("recovered", { messages: frame.messages })
+      case "Gap": {
+        const { from, to, topic } = frame
+        this.options.cursor.received(topic, to.epoch, to.offset, this.options.cursor.since)
+        return this.event("gap", { topic, from, to })
+      }
+      case "Dropped":
+        return this.event("dropped", { topic: frame.topic, count: frame.count })
+      case "Failure":
+        this.failure ??= refusalOfError(frame.code, frame.message)
+        return
+      case "Closed":
+        return this.ended(frame.reason)
+      default:
+    }
+  }
+
+  pumpLater(receiver: Receiver): void {
+    if (!this.pending.includes(receiver)) this.pending.push(receiver)
+    this.schedule()
+  }
+
+  ended(reason: CloseReason): void {
+    this.failure ??= refusalOfClose(reason)
+    if (this.isEnded || !this.response.headersSent) return
+    this.event("close", { reason, code: CloseReasons[reason], reconnect: mayReconnect(reason) })
+    this.flush()
+    this.finish()
+  }
+
+  /** The peer has taken something since the last time, or has nothing to take. */
+  isTaking(): boolean {
+    const written = this.response.socket?.bytesWritten ?? 0
+    const hasMoved = written !== this.written || this.response.writableLength === 0
+    this.written = written
+    return hasMoved
+  }
+
+  hubStops(): void {
+    this.ended("shutting-down")
+  }
+
+  /** Says that it is alive; a comment, which readers do not see. */
+  beat(): void {
+    if (this.response.headersSent && this.text === "") this.add(": ping\n\n")
+  }
+
+  /** To be called once all is subscribed, unless that failed. */
+  open(): void {
+    this.response.writeHead(200, {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no"
+    })
+    this.text = `retry: ${retry}\n\n${this.text}`
+    this.flush()
+  }
+
+  private subscribed({ position, subscription, time }: FrameOf<"Subscribed">): void {
+    this.toBegin--
+    if (!this.options.isNow) return
+    const { cursor, patterns } = this.options
+    cursor.since = time
+    const pattern = patterns[subscription - 1]
+    if (position !== undefined && pattern !== undefined)
+      cursor.received(pattern, position.epoch, position.offset, time)
+    // Where it began, so that a reader which was cut off before the first message misses none.
+    if (this.toBegin === 0) this.event("begin", {})
+  }
+
+  private event(name: string, data: object): void {
+    this.add(`id: ${this.options.cursor}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
+  }
+
+  private add(text: string): void {
+    if (this.isEnded) return
+    this.text += text
+    this.schedule()
+  }
+
+  /** What one turn of the hub brings goes out in one write. */
+  private schedule(): void {
+    if (this.isScheduled || this.isEnded) return
+    this.isScheduled = true
+    queueMicrotask(() => {
+      this.isScheduled = false
+      if (!this.response.headersSent) return
+      this.flush()
+      this.pump()
+    })
+  }
+
+  private flush(): void {
+    if (this.text === "" || this.isEnded) return
+    const { text } = this
+    this.text = ""
+    if (!this.response.write(text)) this.isFull = true
+  }
+
+  /** Gets what waits in the hub, as far as there is room. */
+  private pump(): void {
+    if (!this.isWritable || this.pending.length === 0) return
+    const { pending } = this
+    this.pending = []
+    this.connection?.options.registry.system.turn(() => {
+      for (const receiver of pending) if (receiver.pump()) this.pumpLater(receiver)
+    })
+  }
+
+  private finish(): void {
+    if (this.isEnded) return
+    this.isEnded = true
+    if (!this.response.writableEnded) this.response.end()
+    this.options.onEnd()
+  }
+}

@@ -1,0 +1,235 @@
+/** The API's handlers: each reads what was asked, asks whether the caller may, and answers by one function elsewhere. */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { Effect, Layer } from "effect"
+import { HttpServerResponse, type HttpServerRequest } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { PrometheusMetrics } from "effect/observability"
+import { decodeAckBody, messagesBody } from "../../protocol/json/MessageJson.ts"
+import { checkTopicName } from "../../protocol/TopicName.ts"
+import type { Identity } from "../../services/auth/Identity.ts"
+import { Api, metricsContentType } from "./Api.ts"
+import { isLines, publishLines } from "./BulkLines.ts"
+import { Caller, mayPublish, maySubscribe } from "./Caller.ts"
+import { docsPage, docsPolicy } from "./Docs.ts"
+import * as Management from "./Management.ts"
+import { poll, type Polled } from "./Poll.ts"
+import { publishMany, publishOne } from "./Publishing.ts"
+import { readBeginning, readPatterns } from "./Reading.ts"
+import { answered, jsonResponse, Refusal, refusal } from "./Refusal.ts"
+import { readBody } from "./RequestBody.ts"
+import { stream } from "./Streaming.ts"
+import { Web } from "./Web.ts"
+
+type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, Refusal>
+
+/** Characters of a `client_id` at most. */
+const maxClientId = 255
+const defaultMessages = 100
+/** Seconds that a poll waits unless it says otherwise. */
+const defaultPollTimeout = 30
+/** Bytes of a body that says no more than a name. */
+const smallBody = 65_536
+
+const nodeRequest = (request: HttpServerRequest.HttpServerRequest): IncomingMessage =>
+  NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage
+const nodeResponse = (request: HttpServerRequest.HttpServerRequest): ServerResponse =>
+  NodeHttpServerRequest.toServerResponse(request) as ServerResponse
+
+const queryOf = (url: string): URLSearchParams => {
+  const at = url.indexOf("?")
+  return new URLSearchParams(at < 0 ? "" : url.slice(at))
+}
+
+/** With the caller's identity. */
+const asCaller = (handle: (identity: Identity) => Answer) => answered(Effect.flatMap(Caller, handle))
+
+/** Nothing more is to be written: the handler wrote the response itself. */
+const written = HttpServerResponse.empty()
+
+const messageHandlers = HttpApiBuilder.group(
+  Api,
+  "messages",
+  Effect.fnUntraced(function* (handlers) {
+    const web = yield* Web
+    return handlers
+      .handleRaw("publish", ({ request }) =>
+        asCaller((identity) => publishOne({ web, identity, request: nodeRequest(request) }, queryOf(request.url)))
+      )
+      .handleRaw("publishBulk", ({ request }) =>
+        asCaller((identity) => {
+          const context = { web, identity, request: nodeRequest(request) }
+          return isLines(request.headers["content-type"])
+            ? Effect.as(publishLines(context, nodeResponse(request)), written)
+            : publishMany(context)
+        })
+      )
+      .handle("poll", ({ query }) => asCaller((identity) => answerPoll(web, identity, query)))
+      .handleRaw("ack", ({ request }) =>
+        asCaller((identity) => acknowledge(web, identity, nodeRequest(request)))
+      )
+      .handle("stream", ({ query, request }) =>
+        asCaller((identity) =>
+          Effect.suspend(() => {
+            const patterns = readPatterns(query.topics)
+            if (patterns instanceof Refusal) return Effect.fail(patterns)
+            const last = request.headers["last-event-id"]
+            const beginning = readBeginning(last === undefined || last === "" ? query.from : last, patterns)
+            if (beginning instanceof Refusal) return Effect.fail(beginning)
+            const refused = firstRefused(identity, patterns)
+            if (refused !== undefined) return Effect.fail(refused)
+            const wanted = { identity, patterns, beginning, overflow: query.overflow ?? "drop-oldest" }
+            return Effect.as(stream(web, wanted, nodeResponse(request)), written)
+          })
+        )
+      )
+      .handle("replay", ({ params, query }) => asCaller((identity) => replay(web, identity, params.name, query)))
+  })
+)
+
+const firstRefused = (identity: Identity, patterns: ReadonlyArray<string>): Refusal | undefined => {
+  for (const pattern of patterns) {
+    const refused = maySubscribe(identity, pattern)
+    if (refused !== undefined) return refused
+  }
+  return undefined
+}
+
+interface PollQuery {
+  readonly topics?: string
+  readonly from?: string
+  readonly timeout?: number
+  readonly client_id?: string
+  readonly max?: number
+}
+
+const answerPoll = (web: Web["Service"], identity: Identity, query: PollQuery): Answer =>
+  Effect.suspend(() => {
+    const patterns = readPatterns(query.topics)
+    if (patterns instanceof Refusal) return Effect.fail(patterns)
+    const beginning = readBeginning(query.from, patterns)
+    if (beginning instanceof Refusal) return Effect.fail(beginning)
+    const refused = firstRefused(identity, patterns)
+    if (refused !== undefined) return Effect.fail(refused)
+    const { maxPollMessages, maxPollTimeout } = web.settings
+    const max = Math.min(query.max ?? defaultMessages, maxPollMessages)
+    if (max === 0) return Effect.fail(refusal("BAD_REQUEST", "`max` must be 1 or more"))
+    const timeout = Math.min((query.timeout ?? defaultPollTimeout) * 1000, maxPollTimeout)
+    const clientId = query.client_id
+    if (clientId === undefined || clientId === "")
+      return Effect.map(poll(web, { identity, patterns, beginning, max, timeout }), pollResponse)
+    if (clientId.length > maxClientId)
+      return Effect.fail(refusal("BAD_REQUEST", `\`client_id\` is longer than ${maxClientId} characters`))
+    const { start } = beginning
+    return Effect.map(web.clients.poll(identity, clientId, { patterns, start, max, timeout }), (body) =>
+      HttpServerResponse.uint8Array(body, { contentType: "application/json" })
+    )
+  })
+
+const emptyBody = messagesBody([])
+
+/** The messages, and where to go on. */
+const pollResponse = ({ body, count, cursor, gaps }: Polled): HttpServerResponse.HttpServerResponse => {
+  const more = JSON.stringify({ next: String(cursor), ...(gaps.length === 0 ? {} : { gaps }) })
+  const messages = count === 0 ? emptyBody : body
+  // The object's end is replaced by what follows the messages.
+  const tail = `,${more.slice(1)}`
+  const whole = Buffer.allocUnsafe(messages.length - 1 + Buffer.byteLength(tail))
+  whole.set(messages.subarray(0, -1))
+  whole.write(tail, messages.length - 1)
+  return HttpServerResponse.uint8Array(whole, { contentType: "application/json" })
+}
+
+const acknowledge = (web: Web["Service"], identity: Identity, request: IncomingMessage): Answer =>
+  Effect.gen(function* () {
+    const limits = web.limitsOf(identity)
+    const { httpReadTimeout: timeout } = web.settings
+    const body = decodeAckBody(yield* readBody(request, { maxBytes: limits.maxBytes, timeout }), limits)
+    if (body._tag === "Fault") return yield* Effect.fail(refusal(body.code, body.message))
+    // Who has no group was never waited for.
+    if (body.clientId === undefined) return jsonResponse({ acknowledged: 0 })
+    const acknowledged = yield* web.clients.acknowledge(identity, body.clientId, body.messageIds)
+    return jsonResponse({ acknowledged })
+  })
+
+const replay = (
+  web: Web["Service"],
+  identity: Identity,
+  topic: string,
+  query: { readonly from?: string; readonly limit?: number }
+): Answer =>
+  Effect.gen(function* () {
+    const error = checkTopicName(topic)
+    if (error !== undefined) return yield* Effect.fail(refusal("INVALID_TOPIC", error.message))
+    const refused = maySubscribe(identity, topic)
+    if (refused !== undefined) return yield* Effect.fail(refused)
+    const known = yield* web.hub.topics(topic)
+    if (known.length === 0) return yield* Effect.fail(refusal("TOPIC_NOT_FOUND"))
+    const beginning = readBeginning(query.from ?? "first", [topic])
+    if (beginning instanceof Refusal) return yield* Effect.fail(beginning)
+    const max = Math.min(query.limit ?? defaultMessages, web.settings.maxPollMessages)
+    if (max === 0) return yield* Effect.fail(refusal("BAD_REQUEST", "`limit` must be 1 or more"))
+    return pollResponse(yield* poll(web, { identity, patterns: [topic], beginning, max, timeout: undefined }))
+  })
+
+const topicHandlers = HttpApiBuilder.group(
+  Api,
+  "topics",
+  Effect.fnUntraced(function* (handlers) {
+    const web = yield* Web
+    return handlers
+      .handleRaw("createTopic", ({ request }) =>
+        asCaller((identity) =>
+          Effect.gen(function* () {
+            const { httpReadTimeout: timeout } = web.settings
+            const name = Management.readTopicName(
+              yield* readBody(nodeRequest(request), { maxBytes: smallBody, timeout })
+            )
+            if (name instanceof Refusal) return yield* Effect.fail(name)
+            const refused = mayPublish(identity, name)
+            if (refused !== undefined) return yield* Effect.fail(refused)
+            return yield* Management.createTopic(web, name)
+          })
+        )
+      )
+      .handle("deleteTopic", ({ params }) =>
+        asCaller((identity) => {
+          const refused = mayPublish(identity, params.name)
+          return refused === undefined ? Management.removeTopic(web, params.name) : Effect.fail(refused)
+        })
+      )
+      .handle("listTopics", ({ query }) =>
+        answered(Management.listTopics(web, { after: query.after, limit: query.limit }))
+      )
+  })
+)
+
+const systemHandlers = HttpApiBuilder.group(
+  Api,
+  "system",
+  Effect.fnUntraced(function* (handlers) {
+    const web = yield* Web
+    return handlers
+      .handle("health", () => answered(Management.health(web)))
+      .handle("ready", () => Effect.sync(() => Management.ready(web)))
+      .handle("stats", ({ query }) => answered(Management.stats(web, { after: query.after, limit: query.limit })))
+      .handle("metrics", () =>
+        Effect.map(PrometheusMetrics.format(), (text) =>
+          HttpServerResponse.text(text, { contentType: metricsContentType })
+        )
+      )
+      .handle("docs", () =>
+        Effect.succeed(
+          HttpServerResponse.text(docsPage, {
+            contentType: "text/html; charset=utf-8",
+            headers: { "content-security-policy": docsPolicy, "x-content-type-options": "nosniff" }
+          })
+        )
+      )
+  })
+)
+
+/** All routes of the API, and its description. */
+export const layer = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+  Layer.provide([messageHandlers, topicHandlers, systemHandlers])
+)

@@ -1,0 +1,38 @@
+/** How the web side is a client of the hub's: what every outlet of it does alike. */
+import type { Effect, Scope } from "effect"
+import type { Hub } from "../../actors/Hub.ts"
+import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
+import type { Session } from "../../actors/Session.ts"
+import type { Batch } from "../../protocol/Batch.ts"
+import type { CloseReason } from "../../protocol/CloseReason.ts"
+import type { Identity } from "../../services/auth/Identity.ts"
+
+/** Until the scope closes. What the client may do is checked here until the hub does so itself. */
+export const connect = (
+  hub: Hub["Service"],
+  outlet: LocalOutlet,
+  _identity: Identity
+): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> => hub.connectLocal(outlet)
+
+/** Begins the one session of a connection. */
+export const openSession = (connection: LocalConnection, session: number, name: string): void => {
+  connection.send({
+    _tag: "Open",
+    session,
+    request: 1,
+    id: crypto.randomUUID(),
+    incarnation: 0,
+    name: Buffer.byteLength(name) <= 255 ? name : "http"
+  })
+}
+
+/** Counts and traces a delivery that is now on its way out. */
+export const countDelivery = (connection: LocalConnection | undefined, session: Session, batch: Batch): void => {
+  if (connection === undefined) return
+  const { counters, system, tracer } = connection.options.registry
+  counters.messagesDelivered += batch.count
+  counters.bytesDelivered += batch.end - batch.start
+  tracer?.deliver(batch, session.id)?.()
+  // A replay's age is not how long the hub took.
+  if (batch.receivedAt >= 0) counters.latency(Math.max(0, system.readFine() - batch.receivedAt), batch.count)
+}

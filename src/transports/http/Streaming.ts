@@ -1,0 +1,70 @@
+/** GET /api/v1/stream: subscribes, and keeps the response open until its reader goes or the hub ends it. */
+import type { ServerResponse } from "node:http"
+import { Effect, Schedule } from "effect"
+import { unlimitedCredit } from "../../protocol/Op.ts"
+import type { Overflow } from "../../protocol/Position.ts"
+import type { Identity } from "../../services/auth/Identity.ts"
+import { EventStream } from "./EventStream.ts"
+import { connect, openSession } from "./HubClient.ts"
+import type { Beginning } from "./Reading.ts"
+import { type Refusal, refusalOfClose } from "./Refusal.ts"
+import type { Web } from "./Web.ts"
+
+export interface StreamRequest {
+  readonly identity: Identity
+  readonly patterns: ReadonlyArray<string>
+  readonly beginning: Beginning
+  readonly overflow: Overflow
+}
+
+const session = 1
+
+/** Writes the response itself; is done when that has ended. */
+export const stream = (
+  web: Web["Service"],
+  { beginning, identity, overflow, patterns }: StreamRequest,
+  response: ServerResponse
+): Effect.Effect<void, Refusal> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      let end = () => {}
+      const events = new EventStream({
+        response,
+        texts: web.texts,
+        cursor: beginning.cursor,
+        isNow: beginning.isNow,
+        patterns,
+        onEnd: () => end()
+      })
+      const connection = yield* Effect.mapError(connect(web.hub, events, identity), refusalOfClose)
+      events.begin(connection)
+      openSession(connection, session, "stream")
+      for (const [index, pattern] of patterns.entries()) {
+        connection.send({
+          _tag: "Subscribe",
+          session,
+          request: index + 2,
+          subscription: index + 1,
+          pattern,
+          overflow,
+          echo: true,
+          creditMessages: unlimitedCredit,
+          creditBytes: unlimitedCredit,
+          start: beginning.start
+        })
+      }
+      if (events.failure !== undefined) return yield* Effect.fail(events.failure)
+      web.state.waiting.add(events)
+      yield* Effect.addFinalizer(() => Effect.sync(() => web.state.waiting.delete(events)))
+      const beats = Effect.repeat(
+        Effect.sync(() => events.beat()),
+        Schedule.spaced(web.settings.pingInterval)
+      )
+      yield* Effect.forkScoped(beats)
+      yield* Effect.callback<void>((resume) => {
+        end = () => resume(Effect.void)
+        events.open()
+        if (response.writableEnded || response.destroyed) end()
+      })
+    })
+  )

@@ -1,0 +1,157 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { Hub } from "../../src/actors/Hub.ts"
+import { duplexPair } from "../../src/protocol/DuplexPair.ts"
+import { PatternSet } from "../../src/protocol/PatternSet.ts"
+import { Auth } from "../../src/services/Auth.ts"
+import { AuthError } from "../../src/services/auth/AuthError.ts"
+import { anonymous, type Identity } from "../../src/services/auth/Identity.ts"
+import * as StateStoreMemory from "../../src/services/StateStoreMemory.ts"
+import { hubWith, memoryLog } from "./TestHub.ts"
+import { WireClient } from "./WireClient.ts"
+
+const setOf = (...patterns: ReadonlyArray<string>): PatternSet => {
+  const set = PatternSet.make(patterns)
+  if (set instanceof PatternSet) return set
+  throw new Error(set.message)
+}
+
+const alice: Identity = {
+  ...anonymous,
+  kind: "api-key",
+  id: "alice",
+  publish: setOf("orders.eu"),
+  subscribe: setOf("orders.*"),
+  groups: setOf("billing"),
+  limits: { messageSize: 10 },
+  expiresAt: 60_000
+}
+
+/** Tokens take a while to be looked at. */
+const auth = Layer.succeed(Auth, {
+  isOn: true,
+  authenticate: (token) =>
+    Effect.delay(
+      token === "alice"
+        ? Effect.succeed(alice)
+        : Effect.fail(new AuthError({ reason: token === "old" ? "expired" : "unknown-key" })),
+      10
+    )
+})
+
+const hub = hubWith({}, memoryLog, StateStoreMemory.layer, auth)
+
+/** A client over a connection that the hub serves as one from outside. */
+const outside = Effect.gen(function* () {
+  const [ours, theirs] = duplexPair()
+  yield* Effect.forkScoped((yield* Hub).serve(ours))
+  return new WireClient(theirs)
+})
+
+const admitted = Effect.gen(function* () {
+  const client = yield* outside
+  client.hello({ token: "alice" })
+  yield* TestClock.adjust(10)
+  yield* client.next("Welcome")
+  client.open(1)
+  yield* client.next("Opened")
+  return client
+})
+
+const codeOf = (client: WireClient, request: number) =>
+  Effect.map(
+    client.next("Failure", (failure) => failure.request === request),
+    ({ code }) => code
+  )
+
+describe("hub - who may do what", () => {
+  it.effect(
+    "hub auth - a token that is not accepted is told so, and one that has expired to come again",
+    () =>
+      Effect.gen(function* () {
+        for (const [token, reason] of [
+          ["", "unauthorized"],
+          ["mallory", "unauthorized"],
+          ["old", "token-expired"]
+        ] as const) {
+          const client = yield* outside
+          client.hello({ token })
+          yield* TestClock.adjust(10)
+          assert.strictEqual(yield* client.goodbye, reason)
+        }
+      }).pipe(Effect.scoped, Effect.provide(hub))
+  )
+
+  it.effect("hub auth - what comes with the hello waits until the token has been looked at", () =>
+    Effect.gen(function* () {
+      const client = yield* outside
+      client.hello({ token: "alice" })
+      client.open(1)
+      client.open(2)
+      yield* TestClock.adjust(9)
+      assert.isUndefined(client.take("Welcome"))
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* client.next("Welcome")).maxMessage, 10)
+      yield* client.next("Opened", ({ session }) => session === 1)
+      yield* client.next("Opened", ({ session }) => session === 2)
+    }).pipe(Effect.scoped, Effect.provide(hub))
+  )
+
+  it.effect("hub auth - publishes, subscribes and joins what its patterns cover, and nothing wider", () =>
+    Effect.gen(function* () {
+      const client = yield* admitted
+      yield* client.publishAndWait("orders.eu", ["a"])
+      for (const topic of ["orders.us", "orders.eu.x", "secrets"]) {
+        client.publish(topic, ["a"])
+        assert.strictEqual((yield* client.next("Rejected")).code, "forbidden", topic)
+      }
+      client.publish("orders.eu", ["longer than ten bytes"])
+      assert.strictEqual((yield* client.next("Rejected")).code, "message-too-large")
+      yield* client.subscribe("orders.us")
+      for (const pattern of ["orders.>", ">", "orders.*.x", "*.us"])
+        assert.strictEqual(
+          yield* codeOf(client, client.askToSubscribe(pattern).request),
+          "forbidden",
+          pattern
+        )
+    }).pipe(Effect.scoped, Effect.provide(hub))
+  )
+
+  it.effect("hub auth - is told of the topics that it may use, and manages the groups that it may join", () =>
+    Effect.gen(function* () {
+      const trusted = new WireClient(yield* (yield* Hub).connect)
+      yield* trusted.begin()
+      for (const topic of ["orders.eu", "secrets"]) yield* trusted.publishAndWait(topic, ["a"])
+      const client = yield* admitted
+      const ask = (method: string, body: unknown) => client.request(method, JSON.stringify(body))
+      ask("topics", {})
+      const topics: unknown = JSON.parse(new TextDecoder().decode((yield* client.next("Response")).body))
+      assert.deepStrictEqual(
+        Array.isArray(topics) && topics.map((topic: { readonly name: string }) => topic.name),
+        ["orders.eu"]
+      )
+      ask("group.create", { name: "billing", pattern: "orders.eu" })
+      yield* client.next("Response")
+      for (const [name, pattern] of [
+        ["billing2", "orders.eu"],
+        ["billing", ">"]
+      ]) {
+        assert.strictEqual(yield* codeOf(client, ask("group.create", { name, pattern })), "forbidden")
+      }
+      assert.strictEqual(yield* codeOf(client, ask("topic.remove", { name: "secrets" })), "forbidden")
+      assert.strictEqual(yield* codeOf(client, ask("dead.show", { topic: "$dead.billing.x" })), "forbidden")
+    }).pipe(Effect.scoped, Effect.provide(hub))
+  )
+
+  it.effect("hub auth - a session ends when its token does", () =>
+    Effect.gen(function* () {
+      const client = yield* admitted
+      client.answersPings = true
+      yield* TestClock.adjust(59_989)
+      assert.isFalse(client.isClosed)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* client.goodbye, "token-expired")
+    }).pipe(Effect.scoped, Effect.provide(hub))
+  )
+})
