@@ -20,7 +20,6 @@ const expectedDefaults = {
   clientDialTimeout: 1000,
   clientWriteTimeout: 2000,
   clientMaxRetries: 3,
-  httpPort: 8080,
   queueBytes: 268_435_456,
   queueTotalBytes: 1_073_741_824,
   clientQueueBytes: 67_108_864,
@@ -63,7 +62,32 @@ const expectedDefaults = {
   groupAckWait: 30_000,
   groupMaxInFlight: 10_000,
   groupBackoff: 1000,
-  groupMaxBackoff: 60_000
+  groupMaxBackoff: 60_000,
+  httpPort: undefined,
+  wsPort: undefined,
+  httpReadTimeout: 30_000,
+  httpIdleTimeout: 60_000,
+  httpPublishTimeout: 30_000,
+  maxRequestBody: 16_777_216,
+  maxPollTimeout: 60_000,
+  maxPollMessages: 1000,
+  maxPollsPerClient: 16,
+  allowedOrigins: undefined,
+  rateLimitPerClient: 0,
+  wsDeflate: false,
+  authType: undefined,
+  authKeys: undefined,
+  authKeysFile: undefined,
+  authJwtSecret: undefined,
+  authJwtPublicKey: undefined,
+  authJwks: undefined,
+  authJwtAlgorithms: undefined,
+  authAudience: undefined,
+  authIssuer: undefined,
+  authClockTolerance: 5000,
+  authRequireExpiry: true,
+  authDefaultPublish: undefined,
+  authDefaultSubscribe: undefined
 } as const
 
 describe("settings - defaults", () => {
@@ -113,6 +137,7 @@ const badValues = (allowed: string): ReadonlyArray<unknown> => {
   }
   if (allowed.startsWith("an IPv4")) return [...always, "not a host", "1.2.3.4.5", "::zz", 12]
   if (/^(text|the path)/.test(allowed)) return [...always, "x".repeat(4097), 12, false]
+  if (allowed.startsWith("a list")) return [null, {}, "maybe", 12]
   if (allowed.startsWith("patterns")) return [...always, "a..b", "a,", "a b", 12]
   return [...always, "maybe", 2]
 }
@@ -133,30 +158,37 @@ describe("settings - every key", () => {
     assert.match(setting.description, /^[A-Z].*\.$/)
   })
 
-  it.effect.each(settingRows)("%s: a bad value stops the start from every source", ([key, { allowed }]) =>
-    Effect.gen(function* () {
-      const bad = badValues(allowed).find((value) => typeof value === "string" && value.trim() !== "") ?? "  "
-      const name = environmentName(key)
-      const problems = yield* problemsOf(
-        loadFile("settings.json", JSON.stringify({ [key]: bad }), {
-          flags: { [key]: String(bad) },
-          env: { [name]: String(bad) }
-        })
-      )
-      assert.deepStrictEqual(
-        problems.map((problem) => [problem.reason, problem.key]),
-        [
-          ["bad-value", key],
-          ["bad-value", key],
-          ["bad-value", key]
-        ]
-      )
-      const [flag, environment, file] = problems.map((problem) => problem.message)
-      const shown = bad === "x".repeat(4097) ? `"${"x".repeat(79)}…"` : JSON.stringify(bad)
-      assert.strictEqual(flag, `${key} (flag): found ${shown}; allowed: ${allowed}`)
-      assert.strictEqual(environment, `${key} (${name}): found ${shown}; allowed: ${allowed}`)
-      assert.match(file ?? "", new RegExp(`^${key} \\(.*/settings\\.json\\): found `))
-    })
+  it.effect.each(settingRows)(
+    "%s: a bad value stops the start from every source",
+    ([key, { allowed, isSecret }]) =>
+      Effect.gen(function* () {
+        const bad =
+          badValues(allowed).find((value) => typeof value === "string" && value.trim() !== "") ?? "  "
+        const name = environmentName(key)
+        const problems = yield* problemsOf(
+          loadFile("settings.json", JSON.stringify({ [key]: bad }), {
+            flags: { [key]: String(bad) },
+            env: { [name]: String(bad) }
+          })
+        )
+        assert.deepStrictEqual(
+          problems.map((problem) => [problem.reason, problem.key]),
+          [
+            ["bad-value", key],
+            ["bad-value", key],
+            ["bad-value", key]
+          ]
+        )
+        const [flag, environment, file] = problems.map((problem) => problem.message)
+        const quoted = bad === "x".repeat(4097) ? `"${"x".repeat(79)}…"` : JSON.stringify(bad)
+        const shown = isSecret === true ? "what was found is not shown" : `found ${quoted}`
+        assert.strictEqual(flag, `${key} (flag): ${shown}; allowed: ${allowed}`)
+        assert.strictEqual(environment, `${key} (${name}): ${shown}; allowed: ${allowed}`)
+        assert.match(
+          file ?? "",
+          new RegExp(`^${key} \\(.*/settings\\.json\\): ${isSecret === true ? "what was" : "found "}`)
+        )
+      })
   )
 
   it("has a name in the environment", () => {

@@ -51,7 +51,7 @@ describe("settings - without effect", () => {
 
   it("are marked in the table", () => {
     const marked = settingRows.filter(([, setting]) => setting.noEffect !== undefined).map(([key]) => key)
-    assert.deepStrictEqual([...marked].sort(), [...without, "httpPort"].sort())
+    assert.deepStrictEqual([...marked].sort(), [...without].sort())
   })
 
   it.effect.each(settingRows.filter(([, setting]) => setting.noEffect !== undefined))(
@@ -67,16 +67,6 @@ describe("settings - without effect", () => {
         assert.deepStrictEqual(both.warnings, [`${key} (${name}) ${noEffect}`])
         assert.deepStrictEqual((yield* loadWith({ [key]: 7 })).warnings, [`${key} (given) ${noEffect}`])
       })
-  )
-
-  it.effect("the HTTP port says why", () =>
-    Effect.gen(function* () {
-      const { httpPort, warnings } = yield* load({ env: { POLESTAR_HTTP_PORT: "8081" } })
-      assert.strictEqual(httpPort, 8081)
-      assert.deepStrictEqual(warnings, [
-        "httpPort (POLESTAR_HTTP_PORT) has no effect yet: this version has no HTTP listener"
-      ])
-    })
   )
 })
 

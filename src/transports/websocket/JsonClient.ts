@@ -6,7 +6,7 @@
 import { type Context, Effect } from "effect"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
-import type { ErrorCode } from "../../protocol/ErrorCode.ts"
+import { type ErrorCode, errorMessage } from "../../protocol/ErrorCode.ts"
 import type { Frame, FrameOf } from "../../protocol/Frame.ts"
 import {
   type ClientRequest,
@@ -98,7 +98,7 @@ export class JsonClient {
   get isExpired(): boolean {
     if (this.identity.expiresAt > this.now) return false
     this.fail("TOKEN_EXPIRED")
-    this.connection.end("unauthorized")
+    this.connection.end("token-expired")
     return true
   }
 
@@ -170,16 +170,12 @@ export class JsonClient {
   }
 
   private publish(request: Publish): void {
-    const { message, requestId, topic } = request
-    const { publish } = this.identity
-    if (!publish.isEverything && !publish.allowsTopic(topic)) {
-      this.fail("FORBIDDEN", "this identity may not publish to that topic", requestId)
-    } else if (this.open(requestId)) {
-      const size = message.payload.length
-      this.count(1, size)
-      const done = Effect.sync(() => this.count(-1, -size))
-      Effect.runForkWith(this.options.context)(Effect.ensuring(this.publishing(request), done))
-    }
+    const { message, requestId } = request
+    if (!this.open(requestId)) return
+    const size = message.payload.length
+    this.count(1, size)
+    const done = Effect.sync(() => this.count(-1, -size))
+    Effect.runForkWith(this.options.context)(Effect.ensuring(this.publishing(request), done))
   }
 
   private publishing({ deliverAt, message, priority, requestId, topic, ttl }: Publish): Effect.Effect<void> {
@@ -191,7 +187,7 @@ export class JsonClient {
           const receipt = { message_id, topic, offset, epoch, durability, duplicate }
           this.say(encodeAck({ _tag: "Published", topic, receipt }, requestId, this.now))
         },
-        onFailure: (code) => this.fail(jsonCodes[code], undefined, requestId)
+        onFailure: (code) => this.fail(jsonCodes[code], errorMessage(code), requestId)
       }
     )
     const { admit } = this.options

@@ -62,7 +62,7 @@ export class JsonConnections {
     const { context, hub } = this.options
     const scope = Scope.makeUnsafe()
     const outlet = new JsonOutlet(ws, socket, this.events)
-    const connecting = Scope.provide(hub.connectLocal(outlet), scope)
+    const connecting = Scope.provide(hub.connectLocal(outlet, forHub(identity)), scope)
     // Nothing in it waits.
     const exit = Effect.runSyncExitWith(context)(Effect.result(connecting))
     const connected = Exit.isSuccess(exit) ? exit.value : Result.fail<CloseReason>("hub-failed")
@@ -133,6 +133,10 @@ export class JsonConnections {
     }
   }
 }
+
+/** Which `client_id` it may use is asked here: the hub sees the names of the groups that stand for one. */
+const forHub = (identity: Identity): Identity =>
+  identity.groups === undefined ? identity : { ...identity, groups: undefined }
 
 /** The code of a socket that broke. */
 const abnormal = 1006

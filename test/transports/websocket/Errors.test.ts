@@ -291,7 +291,7 @@ describe("websocket identities", () => {
         Effect.gen(function* () {
           const peer = yield* connect
           assert.deepInclude((yield* peer.nextOf("error")).error, { code: "TOKEN_EXPIRED" })
-          assert.deepStrictEqual(yield* peer.closed, { code: 3503, reason: "unauthorized" })
+          assert.deepStrictEqual(yield* peer.closed, { code: 3008, reason: "token-expired" })
         })
       )
     )

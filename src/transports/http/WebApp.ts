@@ -1,0 +1,112 @@
+/**
+ * What happens to every request around its handler: origin, identity, draining, and an answer of the API's kind to
+ * whatever goes wrong.
+ */
+import type { IncomingMessage } from "node:http"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { Cause, Effect, SchemaIssue } from "effect"
+import { HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiError } from "effect/http-api"
+import { problemOf } from "../../protocol/json/Problem.ts"
+import { isAllowedOrigin, type OriginRules } from "../../protocol/Origins.ts"
+import { Api } from "./Api.ts"
+import { authenticate, Caller } from "./Caller.ts"
+import { problemResponse } from "./Refusal.ts"
+import type { Web } from "./Web.ts"
+
+type Response = HttpServerResponse.HttpServerResponse
+
+/** Answered whoever asks, and while the hub drains. */
+const open = new Set(["/health", "/ready"])
+
+const pathOf = (url: string): string => {
+  const at = url.indexOf("?")
+  return at < 0 ? url : url.slice(0, at)
+}
+
+export interface WebAppOptions {
+  readonly web: Web["Service"]
+  readonly origins: OriginRules
+}
+
+/** The router, with all that is around it. It does not fail. */
+export const webApp =
+  ({ origins, web }: WebAppOptions) =>
+  <E, R>(router: Effect.Effect<Response, E, R>): Effect.Effect<Response, never, R | HttpServerRequest.HttpServerRequest> => {
+    const routed = Effect.catchCause(router, answerTo)
+    return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      const node = NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage
+      const { headers } = node
+      if (!isAllowedOrigin(headers, origins)) return Effect.succeed(problemResponse(problemOf("ORIGIN_NOT_ALLOWED")))
+      const { origin } = headers
+      const answer = Effect.suspend(() => {
+        if (open.has(pathOf(request.url))) return routed
+        if (web.state.isDraining)
+          return Effect.succeed(problemResponse(problemOf("SHUTTING_DOWN"), { connection: "close" }))
+        return Effect.matchEffect(authenticate(node), {
+          onFailure: ({ problem }) => Effect.succeed(problemResponse(problem)),
+          onSuccess: (identity) => Effect.provideService(routed, Caller, identity)
+        })
+      })
+      if (origin === undefined) return answer
+      if (request.method === "OPTIONS") return Effect.succeed(preflight(origin))
+      // What writes its own response has these from here too.
+      NodeHttpServerRequest.toServerResponse(request).setHeader("access-control-allow-origin", origin)
+      return Effect.map(answer, (response) => HttpServerResponse.setHeaders(response, corsHeaders(origin)))
+    })
+  }
+
+const corsHeaders = (origin: string) => ({
+  "access-control-allow-origin": origin,
+  "access-control-expose-headers": "retry-after, www-authenticate",
+  vary: "origin"
+})
+
+const preflight = (origin: string): Response =>
+  HttpServerResponse.empty({
+    status: 204,
+    headers: {
+      ...corsHeaders(origin),
+      "access-control-allow-methods": "GET, POST, DELETE",
+      "access-control-allow-headers": "authorization, content-type, last-event-id, traceparent, tracestate",
+      "access-control-max-age": "600"
+    }
+  })
+
+/** Paths of the API, to tell a wrong method from a wrong path. */
+const paths = Object.values(Api.groups).flatMap((group) =>
+  Object.values(group.endpoints).map(({ method, path }) => ({
+    method,
+    path: new RegExp(`^${path.replace(/:[^/]+/g, "[^/]+")}/?$`)
+  }))
+)
+
+const answerTo = <E>(cause: Cause.Cause<E>): Effect.Effect<Response, never, HttpServerRequest.HttpServerRequest> => {
+  // Nobody is left to be answered.
+  if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
+  const error = Cause.squash(cause)
+  if (HttpApiError.HttpApiSchemaError.is(error) && error.kind !== "Body") {
+    return Effect.succeed(problemResponse(problemOf("BAD_REQUEST", badFields(error))))
+  }
+  if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") return notFound
+  return Effect.as(
+    Effect.logError("a request failed", cause),
+    problemResponse(problemOf("INTERNAL"))
+  )
+}
+
+const toIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** Names what is wrong, and does not quote it. */
+const badFields = ({ cause, kind }: HttpApiError.HttpApiSchemaError): string => {
+  const names = toIssues(cause.issue).issues.map(({ path }) => (path ?? []).map(String).join("."))
+  const shown = [...new Set(names)].filter((name) => name !== "").map((name) => `\`${name}\``)
+  return `${kind.toLowerCase()}: ${shown.length === 0 ? "it" : shown.join(", ")} cannot be that`
+}
+
+const notFound = Effect.map(HttpServerRequest.HttpServerRequest, ({ url }) => {
+  const path = pathOf(url)
+  const methods = paths.filter((each) => each.path.test(path)).map(({ method }) => method)
+  if (methods.length === 0) return problemResponse(problemOf("NOT_FOUND"))
+  return problemResponse(problemOf("METHOD_NOT_ALLOWED"), { allow: methods.join(", ") })
+})
