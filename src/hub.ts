@@ -11,3 +11,4 @@ export { Settings, type SettingsInput, type SettingsSources } from "./services/S
 export * as Telemetry from "./services/Telemetry.ts"
 export * as HubServer from "./transports/HubServer.ts"
 export { TcpServer, TcpServerError } from "./transports/TcpServer.ts"
+export { WebServer } from "./transports/WebServer.ts"

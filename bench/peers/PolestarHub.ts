@@ -7,5 +7,5 @@ export const main: string = fileURLToPath(new URL("../../src/main.ts", import.me
 export const launchHub = (port: number, env: Readonly<Record<string, string>>): Launch => ({
   command: process.execPath,
   args: [main, "hub", "--port", String(port)],
-  env
+  env: { POLESTAR_HTTP_PORT: "0", ...env }
 })

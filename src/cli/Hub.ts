@@ -9,6 +9,7 @@ import { type SettingKey, settingRows, settingsTable } from "../services/Setting
 import * as Telemetry from "../services/Telemetry.ts"
 import * as HubServer from "../transports/HubServer.ts"
 import { addressText, TcpServer } from "../transports/TcpServer.ts"
+import { WebServer } from "../transports/WebServer.ts"
 import { ExitCode, UsageError } from "./ExitCode.ts"
 import * as HubLog from "./HubLog.ts"
 import { Format } from "./Output.ts"
@@ -88,9 +89,9 @@ export const hub = Command.make("hub", flags, ({ config, settings }) =>
   }).pipe(stopBySignal)
 ).pipe(
   Command.withDescription(
-    "Run a hub. When it listens it prints one line to standard output, ready tcp=<address> pid=<number> hub=<id>, with " +
-      "tls= in place of tcp= where it listens by TLS; with --log-format json the line is an object with the members of " +
-      "a line of the log and tcp or tls, pid and hub. Its log goes to standard error. Every setting is a flag, a variable and a key of --config, in that order of " +
+    "Run a hub. When it listens it prints one line to standard output, ready tcp=<address> http=<address> pid=<number> hub=<id>, with " +
+      "tls= and https= where it listens by TLS, and ws= if WebSocket has a port of its own; with --log-format json the line is an object with the members of " +
+      "a line of the log and those of the text. Its log goes to standard error. Every setting is a flag, a variable and a key of --config, in that order of " +
       "precedence; times are in milliseconds or such as 30s, sizes in bytes or such as 64MiB. SIGTERM and SIGINT " +
       "drain it within --drain-timeout and end it with 0; a second signal ends it at once."
   ),
@@ -124,8 +125,15 @@ const givenSettings = Effect.fnUntraced(function* (given: Readonly<Record<string
 const serve = Effect.gen(function* () {
   const hub = yield* Hub
   const { host, isSecure, port } = yield* TcpServer
-  const address = addressText(host, port)
-  yield* HubLog.announce({ address, isSecure, hub: hub.id })
+  const web = yield* WebServer
+  const webAddress = (at: number | undefined) => (at === undefined ? undefined : addressText(web.host, at))
+  yield* HubLog.announce({
+    address: addressText(host, port),
+    isSecure,
+    http: webAddress(web.port),
+    ws: webAddress(web.wsPort),
+    hub: hub.id
+  })
   return yield* hub.failure.pipe(Effect.onInterrupt(() => Effect.logInfo("draining")))
 })
 

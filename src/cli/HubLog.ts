@@ -51,6 +51,9 @@ export const layer: Layer.Layer<never, never, Settings> = Layer.unwrap(
 export interface Ready {
   readonly address: string
   readonly isSecure: boolean
+  /** Where HTTP and WebSocket are, and WebSocket alone. */
+  readonly http: string | undefined
+  readonly ws: string | undefined
   readonly hub: string
 }
 
@@ -58,10 +61,14 @@ export interface Ready {
  * Says that the hub is ready: one line on standard output, whatever the log level. As JSON it has every member that a
  * line of the log has, and where, which process and which hub.
  */
-export const announce = Effect.fnUntraced(function* ({ address, hub, isSecure }: Ready) {
+export const announce = Effect.fnUntraced(function* ({ address, http, hub, isSecure, ws }: Ready) {
   const { logFormat } = yield* Settings
   const { pid } = process
-  const transport = isSecure ? "tls" : "tcp"
+  const addresses = {
+    [isSecure ? "tls" : "tcp"]: address,
+    ...(http === undefined ? {} : { [isSecure ? "https" : "http"]: http }),
+    ...(ws === undefined ? {} : { [isSecure ? "wss" : "ws"]: ws })
+  }
   const line =
     logFormat === "json"
       ? JSON.stringify({
@@ -71,10 +78,12 @@ export const announce = Effect.fnUntraced(function* ({ address, hub, isSecure }:
           annotations: {},
           spans: {},
           fiberId: `#${yield* Effect.fiberId}`,
-          [transport]: address,
+          ...addresses,
           pid,
           hub
         })
-      : `ready ${transport}=${address} pid=${pid} hub=${hub}`
+      : `ready ${Object.entries({ ...addresses, pid, hub })
+          .map(([name, value]) => `${name}=${value}`)
+          .join(" ")}`
   yield* Effect.ignore(writeTo(process.stdout, `${line}\n`))
 })

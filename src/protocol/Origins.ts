@@ -45,7 +45,6 @@ export const isAllowedOrigin = ({ host, origin }: OriginHeaders, rules: OriginRu
     if (!isNamed) return false
   }
   if (origin === undefined) return true
-  const isOwn =
-    host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
+  const isOwn = host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
   return isOwn || allowed.some((each) => covers(each, origin))
 }

@@ -1,7 +1,7 @@
 /** The settings of what speaks HTTP and WebSocket: rows of the table in `SettingsTable.ts`. */
 import { Schema } from "effect"
-import { bytes, flag, integer, milliseconds, optionalList } from "../protocol/SettingKinds.ts"
 import { isOriginPattern } from "../protocol/Origins.ts"
+import { bytes, flag, integer, milliseconds, optionalList } from "../protocol/SettingKinds.ts"
 
 const SECOND = 1000
 const HOUR = 3_600_000
@@ -46,7 +46,8 @@ export const webSettings = {
     default: 16 * MIB,
     minimum: 1024,
     maximum: GIB,
-    description: "The largest body of a request of many messages. Line by line it holds for what is not published yet."
+    description:
+      "The largest body of a request of many messages. Line by line it holds for what is not published yet."
   }),
   maxPollTimeout: milliseconds({
     default: 60 * SECOND,
@@ -82,6 +83,7 @@ export const webSettings = {
   }),
   wsDeflate: flag({
     default: false,
-    description: "Whether WebSocket messages are compressed (permessage-deflate): less to send, more to compute."
+    description:
+      "Whether WebSocket messages are compressed (permessage-deflate): less to send, more to compute."
   })
 }

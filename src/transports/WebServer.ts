@@ -15,7 +15,9 @@ import { Hub } from "../actors/Hub.ts"
 import { defaultJsonLimits } from "../protocol/json/JsonLimits.ts"
 import { problemOf } from "../protocol/json/Problem.ts"
 import { isAllowedOrigin, type OriginRules } from "../protocol/Origins.ts"
+import { Auth } from "../services/Auth.ts"
 import { Settings } from "../services/Settings.ts"
+import { authenticate } from "./http/Caller.ts"
 import * as Handlers from "./http/Handlers.ts"
 import { HttpPublisher } from "./http/HttpPublisher.ts"
 import { PollClients } from "./http/PollClients.ts"
@@ -23,7 +25,7 @@ import { PolledTexts } from "./http/PolledTexts.ts"
 import { makePublishRate } from "./http/PublishRate.ts"
 import { refuseSocket } from "./http/RefuseSocket.ts"
 import { Web, WebState } from "./http/Web.ts"
-import { webApp } from "./http/WebApp.ts"
+import { type WebAppOptions, webApp } from "./http/WebApp.ts"
 import { addressText, isLoopback, listening, TcpServerError, tlsOptions } from "./TcpServer.ts"
 import { makeWebSockets, type WebSockets } from "./websocket/WebSocketServer.ts"
 
@@ -39,11 +41,14 @@ export class WebServer extends Context.Service<
   }
 >()("polestar/transports/WebServer") {
   /** Listens where the settings say, if they say so. */
-  static readonly layer: Layer.Layer<WebServer, TcpServerError, Hub | Settings | FileSystem.FileSystem> =
-    Layer.effect(
-      WebServer,
-      Effect.suspend(() => make)
-    )
+  static readonly layer: Layer.Layer<
+    WebServer,
+    TcpServerError,
+    Auth | Hub | Settings | FileSystem.FileSystem
+  > = Layer.effect(
+    WebServer,
+    Effect.suspend(() => make)
+  )
 }
 
 /** Bytes of a request's head. */
@@ -57,13 +62,22 @@ const make = Effect.gen(function* () {
   if (httpPort === undefined && wsPort === undefined) {
     return WebServer.of({ host: ip, port: undefined, wsPort: undefined, isSecure: false })
   }
+  const auth = yield* Auth
   const secure = yield* tlsOptions
-  const web = yield* makeWeb
+  // Made before the closing is registered, so that what it holds, requests that are being answered too, ends after it.
+  const inner = yield* Scope.fork(yield* Effect.scope)
+  const web = yield* Effect.provideService(makeWeb, Scope.Scope, inner)
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const open = new OpenRequests()
   const servers: Array<Http.Server> = []
-  // Before the listeners' own finalizers, so that it runs after them.
-  const sockets = yield* makeWebSockets({ deflate: web.settings.wsDeflate })
+  const sockets = yield* Effect.provideService(
+    makeWebSockets({
+      deflate: web.settings.wsDeflate,
+      authenticate: (request) => authenticate(auth, request)
+    }),
+    Scope.Scope,
+    inner
+  )
   const listen = Effect.fnUntraced(function* (port: number, handle: Handle) {
     const server = createServer(secure, web.settings)
     servers.push(server)
@@ -75,8 +89,8 @@ const make = Effect.gen(function* () {
       isLoopback: isLoopback(bound.address)
     }
     server.on("upgrade", upgradeTo(sockets, web.state, origins))
-    server.on("request", yield* handle(origins))
-    yield* warnIfOpen(bound.address, bound.port, web.settings)
+    server.on("request", yield* Effect.provideService(handle(origins), Scope.Scope, inner))
+    if (!auth.isOn) yield* warnIfOpen(bound.address, bound.port, web.settings)
     return bound
   })
   yield* Effect.addFinalizer(() => closing(web, servers, open))
@@ -87,7 +101,10 @@ const make = Effect.gen(function* () {
       })
     )
   )
-  const http = httpPort === undefined ? undefined : yield* listen(httpPort, (origins) => apiHandler(web, origins, open))
+  const http =
+    httpPort === undefined
+      ? undefined
+      : yield* listen(httpPort, (origins) => apiHandler({ auth, web, origins }, open))
   const ws = wsPort === undefined ? undefined : yield* listen(wsPort, () => Effect.succeed(notHere))
   return WebServer.of({
     host: http?.address ?? ws?.address ?? ip,
@@ -126,15 +143,17 @@ type RequestHandler = (request: Http.IncomingMessage, response: Http.ServerRespo
 type Handle = (origins: OriginRules) => Effect.Effect<RequestHandler, never, Scope.Scope>
 
 const apiHandler = (
-  web: Web["Service"],
-  origins: OriginRules,
+  options: WebAppOptions,
   open: OpenRequests
 ): Effect.Effect<RequestHandler, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const layers = Handlers.layer.pipe(Layer.provide(Layer.succeed(Web, web)), Layer.provide(HttpServer.layerServices))
+    const layers = Handlers.layer.pipe(
+      Layer.provide(Layer.succeed(Web, options.web)),
+      Layer.provide(HttpServer.layerServices)
+    )
     const router = yield* HttpRouter.toHttpEffect(layers)
     const scope = yield* Effect.scope
-    const handler = yield* NodeHttpServer.makeHandler(webApp({ web, origins })(router), { scope })
+    const handler = yield* NodeHttpServer.makeHandler(webApp(options)(router), { scope })
     return (request, response) => {
       open.add(response)
       handler(request, response)
@@ -144,7 +163,9 @@ const apiHandler = (
 /** On the port of WebSocket alone. */
 const notHere: RequestHandler = (_request, response) => {
   const problem = problemOf("NOT_FOUND", "this port is for WebSocket alone, at /ws")
-  response.writeHead(problem.status, { "content-type": "application/problem+json" }).end(JSON.stringify(problem))
+  response
+    .writeHead(problem.status, { "content-type": "application/problem+json" })
+    .end(JSON.stringify(problem))
 }
 
 const createServer = (secure: Option.Option<TlsOptions>, settings: Settings["Service"]): Http.Server => {
@@ -177,7 +198,8 @@ const createServer = (secure: Option.Option<TlsOptions>, settings: Settings["Ser
 const spareConnections = 1000
 
 const badRequest = (code: string | undefined) => {
-  if (code === "HPE_HEADER_OVERFLOW") return problemOf("BAD_REQUEST", `the head is larger than ${maxHeaderSize} bytes`)
+  if (code === "HPE_HEADER_OVERFLOW")
+    return problemOf("BAD_REQUEST", `the head is larger than ${maxHeaderSize} bytes`)
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return problemOf("REQUEST_TIMEOUT")
   return { ...problemOf("BAD_REQUEST", "it is not a request of HTTP/1.1"), status: 400, title: "Bad Request" }
 }
@@ -195,12 +217,16 @@ const upgradeTo =
   (request: Http.IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on("error", () => {})
     const [path] = (request.url ?? "/").split("?", 1)
-    if (path !== "/ws" || request.headers.upgrade?.toLowerCase() !== "websocket") {
-      return refuseSocket(socket, problemOf("NOT_FOUND", "WebSocket is at /ws"))
-    }
-    if (!isAllowedOrigin(request.headers, origins)) return refuseSocket(socket, problemOf("ORIGIN_NOT_ALLOWED"))
-    if (state.isDraining) return refuseSocket(socket, problemOf("SHUTTING_DOWN"))
-    sockets.upgrade(request, socket, head)
+    const isHere = path === "/ws" && request.headers.upgrade?.toLowerCase() === "websocket"
+    const problem = !isHere
+      ? problemOf("NOT_FOUND", "WebSocket is at /ws")
+      : !isAllowedOrigin(request.headers, origins)
+        ? problemOf("ORIGIN_NOT_ALLOWED")
+        : state.isDraining
+          ? problemOf("SHUTTING_DOWN")
+          : undefined
+    if (problem === undefined) sockets.upgrade(request, socket, head)
+    else refuseSocket(socket, problem)
   }
 
 const warnIfOpen = (address: string, port: number, { tlsRequestClientCertificate }: Settings["Service"]) =>
@@ -231,7 +257,11 @@ class OpenRequests {
 }
 
 /** Ends in order: nothing new, who waits is answered, the hub drains, what was answered goes out. */
-const closing = ({ hub, settings, state }: Web["Service"], servers: ReadonlyArray<Http.Server>, open: OpenRequests) =>
+const closing = (
+  { hub, settings, state }: Web["Service"],
+  servers: ReadonlyArray<Http.Server>,
+  open: OpenRequests
+) =>
   Effect.gen(function* () {
     yield* Effect.sync(() => state.drain())
     yield* hub.drain

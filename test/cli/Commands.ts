@@ -34,6 +34,7 @@ const environment = (extra: Readonly<Record<string, string>>): Record<string, st
   ),
   // Nothing on disk unless a test asks for it.
   ...(extra.POLESTAR_DATA_DIR === undefined ? { POLESTAR_DURABILITY: "> = memory" } : {}),
+  POLESTAR_HTTP_PORT: "0",
   ...extra
 })
 

@@ -17,6 +17,9 @@ const flags: Record<string, string> = Object.fromEntries(
 // Nothing on disk unless a test asks for it.
 if (flags.dataDir === undefined) flags.durability = "> = memory"
 
+// Any free port unless a test asks for one.
+flags.httpPort ??= "0"
+
 const tellParent = Effect.map(TcpServer, ({ port }) => {
   process.on("message", () => {
     globalThis.gc?.()

@@ -117,7 +117,18 @@ export const startCommand = Effect.fnUntraced(function* (
   const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
   // Nothing on disk unless a test asks for it.
   const storage = flags.includes("--data-dir") ? [] : ["--durability", "> = memory"]
-  const args = [main, "hub", "--port", `${port}`, "--log-level", "error", ...storage, ...flags]
+  const args = [
+    main,
+    "hub",
+    "--port",
+    `${port}`,
+    "--http-port",
+    "0",
+    "--log-level",
+    "error",
+    ...storage,
+    ...flags
+  ]
   const child = yield* Effect.acquireRelease(
     Effect.sync(() => spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })),
     (spawned) => killed(spawned, "SIGKILL")

@@ -37,7 +37,10 @@ const publish = HttpApiEndpoint.post("publish", "/api/v1/messages", {
 )
 
 const publishBulk = HttpApiEndpoint.post("publishBulk", "/api/v1/messages/bulk", {
-  payload: [Schemas.BulkBody, Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array({ contentType: linesContentType }))],
+  payload: [
+    Schemas.BulkBody,
+    Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array({ contentType: linesContentType }))
+  ],
   success: Schemas.BulkAnswer.pipe(HttpApiSchema.status(202)),
   error: problems(400, 401, 403, 408, 413, 415, 422, 429, 503)
 }).annotateMerge(
@@ -95,7 +98,9 @@ const replay = HttpApiEndpoint.get("replay", "/api/v1/topics/:name/messages", {
   query: { from: optionalKey(String), limit: optionalKey(whole) },
   success: Schemas.Messages,
   error: problems(400, 401, 403, 404, 422, 503)
-}).annotateMerge(about("Replay a topic", "From the first message that is kept, unless `from` says otherwise."))
+}).annotateMerge(
+  about("Replay a topic", "From the first message that is kept, unless `from` says otherwise.")
+)
 
 const messages = HttpApiGroup.make("messages").add(publish, publishBulk, poll, ack, stream, replay)
 
@@ -134,7 +139,9 @@ const system = HttpApiGroup.make("system").add(
     query: page,
     success: Schemas.Stats,
     error: problems(401, 403, 422)
-  }).annotateMerge(about("What went through", "Counts are since the hub started; of a topic, since it was made.")),
+  }).annotateMerge(
+    about("What went through", "Counts are since the hub started; of a topic, since it was made.")
+  ),
   HttpApiEndpoint.get("metrics", "/metrics", { success: text(metricsContentType) }).annotateMerge(
     about("Metrics for Prometheus", "")
   ),
@@ -148,6 +155,7 @@ export const Api = HttpApi.make("polestar")
   .annotateMerge(
     OpenApi.annotations({
       title: "Polestar",
+      version: "1",
       description:
         "Publish and read messages. Errors are problem details (RFC 9457) with a `code`. Names of topics are segments " +
         "joined by dots; where topics are read, `*` is one segment and a final `>` one or more."

@@ -4,11 +4,11 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { Effect } from "effect"
-import { decodePublishBody } from "../../protocol/json/MessageJson.ts"
 import { LineSplitter } from "../../protocol/json/LineSplitter.ts"
+import { decodePublishBody } from "../../protocol/json/MessageJson.ts"
 import { type PublishContext, publishAll, tooLongLine } from "./Publishing.ts"
-import { progressBytes, tooSlow } from "./RequestBody.ts"
 import type { Refusal } from "./Refusal.ts"
+import { progressBytes, tooSlow } from "./RequestBody.ts"
 
 export const linesContentType = "application/x-ndjson"
 
@@ -28,7 +28,9 @@ export const publishLines = (
     if (lines.length === 0) return Effect.void
     reader.progressed()
     // A line may be a view of what the splitter uses again.
-    const messages = lines.map((line) => (line === "too-long" ? tooLongLine : decodePublishBody(line.slice(), limits)))
+    const messages = lines.map((line) =>
+      line === "too-long" ? tooLongLine : decodePublishBody(line.slice(), limits)
+    )
     return Effect.flatMap(publishAll(context, messages), (outcomes) => {
       if (!response.headersSent) response.writeHead(202, { "content-type": linesContentType })
       response.write(`${outcomes.map((outcome) => JSON.stringify(outcome)).join("\n")}\n`)
@@ -103,7 +105,10 @@ class ChunkReader {
       stop()
       resume(answer)
     }
-    const timer = setTimeout(() => end(Effect.fail(tooSlow())), Math.max(0, this.deadline - performance.now()))
+    const timer = setTimeout(
+      () => end(Effect.fail(tooSlow())),
+      Math.max(0, this.deadline - performance.now())
+    )
     const onData = (chunk: Buffer) => {
       request.pause()
       this.received += chunk.length

@@ -3,8 +3,9 @@
  * options share a batch. A message with an id is alone, since a batch has one receipt, and of its messages some may be
  * duplicates. Pure.
  */
-import type { Message } from "../../protocol/Message.ts"
+
 import type { TopicMessage } from "../../protocol/json/MessageJson.ts"
+import type { Message } from "../../protocol/Message.ts"
 
 export interface PlannedBatch {
   readonly topic: string
@@ -48,7 +49,13 @@ export const planBatches = (
   return batches
 }
 
-const fits = ({ batch, bytes }: Open, ttl: number, priority: number, deliverAt: number, size: number): boolean =>
+const fits = (
+  { batch, bytes }: Open,
+  ttl: number,
+  priority: number,
+  deliverAt: number,
+  size: number
+): boolean =>
   batch.ttl === ttl &&
   batch.priority === priority &&
   batch.deliverAt === deliverAt &&

@@ -1,6 +1,9 @@
 /** Who asks: looked up once for each request, before it is routed; every handler asks here what they may do. */
 import type { IncomingMessage } from "node:http"
-import { Context, Effect } from "effect"
+import { Context, type Effect } from "effect"
+import { authCodes } from "../../protocol/json/Problem.ts"
+import type { Auth } from "../../services/Auth.ts"
+import type { AuthError } from "../../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../../services/auth/Identity.ts"
 import { type Refusal, refusal } from "./Refusal.ts"
 
@@ -9,9 +12,25 @@ export const Caller = Context.Reference<Identity>("polestar/transports/http/Call
   defaultValue: () => anonymous
 })
 
-/** Everyone is anonymous until the hub asks for tokens. */
-export const authenticate = (_request: IncomingMessage): Effect.Effect<Identity, Refusal> =>
-  Effect.succeed(anonymous)
+/** Where a browser cannot set a header, the token may stand in the query. */
+const tokenPaths = new Set(["/ws", "/api/v1/stream"])
+
+/** The token that a request shows, if any. */
+export const tokenOf = ({ headers, url = "/" }: IncomingMessage): string | undefined => {
+  const { authorization } = headers
+  if (authorization !== undefined) return /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? ""
+  const [path, query] = url.split("?", 2)
+  if (query === undefined || !tokenPaths.has(path ?? "")) return undefined
+  return new URLSearchParams(query).get("token") ?? undefined
+}
+
+/** Whose request it is. An `Authorization` that is no bearer's is a token that nobody has. */
+export const authenticate = (
+  auth: Auth["Service"],
+  request: IncomingMessage
+): Effect.Effect<Identity, AuthError> => auth.authenticate(tokenOf(request))
+
+export const refusalOfAuth = (error: AuthError): Refusal => refusal(authCodes[error.reason], error.message)
 
 export const mayPublish = (identity: Identity, topic: string): Refusal | undefined =>
   identity.publish.isEverything || identity.publish.allowsTopic(topic)

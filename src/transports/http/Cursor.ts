@@ -74,7 +74,8 @@ export class Cursor {
       const at = part.lastIndexOf("@")
       const topic = decoded(part.slice(0, Math.max(at, 0)))
       const position = parsePosition(part.slice(at + 1))
-      if (topic === undefined || position === undefined || checkTopicName(topic) !== undefined) return undefined
+      if (topic === undefined || position === undefined || checkTopicName(topic) !== undefined)
+        return undefined
       cursor.topics.set(topic, { ...position, timestamp: cursor.since })
     }
     return cursor

@@ -43,9 +43,8 @@ export class EventStream implements LocalOutlet, Waiting {
   private isScheduled = false
   private isFull = false
   private isEnded = false
-  /** Subscriptions that have not begun yet, and those whose past is still coming. */
+  /** Subscriptions that have not begun yet. */
   private toBegin: number
-  private inPast: number
   private written = 0
   private connection: LocalConnection | undefined
 
@@ -53,7 +52,6 @@ export class EventStream implements LocalOutlet, Waiting {
     this.options = options
     this.response = options.response
     this.toBegin = options.patterns.length
-    this.inPast = options.isNow ? 0 : options.patterns.length
     options.response.on("drain", () => {
       this.isFull = false
       this.pump()
@@ -88,24 +86,26 @@ export class EventStream implements LocalOutlet, Waiting {
   control(frame: Frame): void {
     switch (frame._tag) {
       case "Subscribed":
-        return this.subscribed(frame)
-      case "CaughtUp":
-        this.inPast--
+        this.subscribed(frame)
         return
       case "Recovered":
-        return this.event("recovered", { messages: frame.messages })
+        this.event("recovered", { messages: frame.messages })
+        return
       case "Gap": {
         const { from, to, topic } = frame
         this.options.cursor.received(topic, to.epoch, to.offset, this.options.cursor.since)
-        return this.event("gap", { topic, from, to })
+        this.event("gap", { topic, from, to })
+        return
       }
       case "Dropped":
-        return this.event("dropped", { topic: frame.topic, count: frame.count })
+        this.event("dropped", { topic: frame.topic, count: frame.count })
+        return
       case "Failure":
         this.failure ??= refusalOfError(frame.code, frame.message)
         return
       case "Closed":
-        return this.ended(frame.reason)
+        this.ended(frame.reason)
+        return
       default:
     }
   }

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect, Layer } from "effect"
-import { HttpServerResponse, type HttpServerRequest } from "effect/http"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { decodeAckBody, messagesBody } from "../../protocol/json/MessageJson.ts"
@@ -13,7 +13,7 @@ import { isLines, publishLines } from "./BulkLines.ts"
 import { Caller, mayPublish, maySubscribe } from "./Caller.ts"
 import { docsPage, docsPolicy } from "./Docs.ts"
 import * as Management from "./Management.ts"
-import { poll, type Polled } from "./Poll.ts"
+import { type Polled, poll } from "./Poll.ts"
 import { publishMany, publishOne } from "./Publishing.ts"
 import { readBeginning, readPatterns } from "./Reading.ts"
 import { answered, jsonResponse, Refusal, refusal } from "./Refusal.ts"
@@ -54,7 +54,9 @@ const messageHandlers = HttpApiBuilder.group(
     const web = yield* Web
     return handlers
       .handleRaw("publish", ({ request }) =>
-        asCaller((identity) => publishOne({ web, identity, request: nodeRequest(request) }, queryOf(request.url)))
+        asCaller((identity) =>
+          publishOne({ web, identity, request: nodeRequest(request) }, queryOf(request.url))
+        )
       )
       .handleRaw("publishBulk", ({ request }) =>
         asCaller((identity) => {
@@ -83,7 +85,9 @@ const messageHandlers = HttpApiBuilder.group(
           })
         )
       )
-      .handle("replay", ({ params, query }) => asCaller((identity) => replay(web, identity, params.name, query)))
+      .handle("replay", ({ params, query }) =>
+        asCaller((identity) => replay(web, identity, params.name, query))
+      )
   })
 )
 
@@ -212,7 +216,9 @@ const systemHandlers = HttpApiBuilder.group(
     return handlers
       .handle("health", () => answered(Management.health(web)))
       .handle("ready", () => Effect.sync(() => Management.ready(web)))
-      .handle("stats", ({ query }) => answered(Management.stats(web, { after: query.after, limit: query.limit })))
+      .handle("stats", ({ query }) =>
+        answered(Management.stats(web, { after: query.after, limit: query.limit }))
+      )
       .handle("metrics", () =>
         Effect.map(PrometheusMetrics.format(), (text) =>
           HttpServerResponse.text(text, { contentType: metricsContentType })

@@ -4,7 +4,12 @@
  */
 import { Effect, Exit, Scope, Semaphore } from "effect"
 import type { Hub } from "../../actors/Hub.ts"
-import type { LocalConnection, LocalOutlet, LocalPublish, LocalReceipt } from "../../actors/LocalConnection.ts"
+import type {
+  LocalConnection,
+  LocalOutlet,
+  LocalPublish,
+  LocalReceipt
+} from "../../actors/LocalConnection.ts"
 import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import type { Message } from "../../protocol/Message.ts"
 import { anonymous } from "../../services/auth/Identity.ts"
@@ -56,7 +61,9 @@ export class HttpPublisher {
   /** Opened when it is first needed, and again after it was ended. */
   private readonly connection: Effect.Effect<LocalConnection, Refusal> = Effect.suspend(() =>
     this.open === undefined
-      ? this.opening.withPermits(1)(Effect.suspend(() => (this.open === undefined ? this.connect : Effect.succeed(this.open))))
+      ? this.opening.withPermits(1)(
+          Effect.suspend(() => (this.open === undefined ? this.connect : Effect.succeed(this.open)))
+        )
       : Effect.succeed(this.open)
   )
 

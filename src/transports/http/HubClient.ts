@@ -7,12 +7,12 @@ import type { Batch } from "../../protocol/Batch.ts"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 
-/** Until the scope closes. What the client may do is checked here until the hub does so itself. */
+/** Until the scope closes. */
 export const connect = (
   hub: Hub["Service"],
   outlet: LocalOutlet,
-  _identity: Identity
-): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> => hub.connectLocal(outlet)
+  identity: Identity
+): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> => hub.connectLocal(outlet, identity)
 
 /** Begins the one session of a connection. */
 export const openSession = (connection: LocalConnection, session: number, name: string): void => {
@@ -27,7 +27,11 @@ export const openSession = (connection: LocalConnection, session: number, name: 
 }
 
 /** Counts and traces a delivery that is now on its way out. */
-export const countDelivery = (connection: LocalConnection | undefined, session: Session, batch: Batch): void => {
+export const countDelivery = (
+  connection: LocalConnection | undefined,
+  session: Session,
+  batch: Batch
+): void => {
   if (connection === undefined) return
   const { counters, system, tracer } = connection.options.registry
   counters.messagesDelivered += batch.count

@@ -31,10 +31,12 @@ export const readTopicName = (body: Uint8Array): string | Refusal => {
 
 export const createTopic = ({ hub }: WebService, name: string): Answer =>
   Effect.gen(function* () {
-    if (!isForPublishers(name)) return yield* Effect.fail(refusalOfError("reserved-topic", "names that begin with $ are the hub's own"))
+    if (!isForPublishers(name))
+      return yield* Effect.fail(refusalOfError("reserved-topic", "names that begin with $ are the hub's own"))
     // A topic that is on disk alone exists too.
     const known = yield* hub.topics(name)
-    const isNew = known.length === 0 && (yield* Effect.mapError(hub.createTopic(name), (code) => refusalOfError(code)))
+    const isNew =
+      known.length === 0 && (yield* Effect.mapError(hub.createTopic(name), (code) => refusalOfError(code)))
     if (!isNew) return yield* Effect.fail(refusal("TOPIC_EXISTS"))
     return jsonResponse({ message: `Topic '${name}' created`, topic: name }, 201)
   })
@@ -128,6 +130,9 @@ export const health = ({ hub, now, state }: WebService): Answer =>
 export const ready = ({ state }: WebService): HttpServerResponse.HttpServerResponse => {
   const missing = [...(state.isDraining ? ["draining"] : []), ...(state.hasFailed ? ["hub failed"] : [])]
   if (missing.length === 0) return jsonResponse({ status: "ready" })
-  const problem = problemOf(state.isDraining ? "SHUTTING_DOWN" : "INTERNAL", `not ready: ${missing.join(", ")}`)
+  const problem = problemOf(
+    state.isDraining ? "SHUTTING_DOWN" : "INTERNAL",
+    `not ready: ${missing.join(", ")}`
+  )
   return problemResponse({ ...problem, status: 503, title: "Service Unavailable" })
 }

@@ -125,7 +125,9 @@ export class PollClient implements LocalOutlet {
         const { name, pattern } = record
         return matches(pattern, topic) && name === clientGroupName(this.clientId, pattern)
       })
-      return Effect.forEach(found, ({ record }) => this.join(record.pattern, { _tag: "Now" }), { discard: true })
+      return Effect.forEach(found, ({ record }) => this.join(record.pattern, { _tag: "Now" }), {
+        discard: true
+      })
     })
   }
 
@@ -151,7 +153,10 @@ export class PollClient implements LocalOutlet {
   }
 
   /** Up to `max` of the messages that are there for these patterns. */
-  take(patterns: ReadonlyArray<string>, max: number): { readonly parts: ReadonlyArray<Texts>; readonly count: number } {
+  take(
+    patterns: ReadonlyArray<string>,
+    max: number
+  ): { readonly parts: ReadonlyArray<Texts>; readonly count: number } {
     const parts: Array<Texts> = []
     const kept: Array<Held> = []
     let left = max
@@ -170,7 +175,11 @@ export class PollClient implements LocalOutlet {
   }
 
   /** Acknowledges offsets of a topic in every group of the client that reads it. Answers whether there is any. */
-  acknowledge(topic: string, epoch: number, ranges: ReadonlyArray<OffsetRange>): Effect.Effect<boolean, Refusal> {
+  acknowledge(
+    topic: string,
+    epoch: number,
+    ranges: ReadonlyArray<OffsetRange>
+  ): Effect.Effect<boolean, Refusal> {
     return Effect.suspend(() => {
       const reading = [...this.members.values()].filter(({ pattern }) => matches(pattern, topic))
       const asking: Array<Effect.Effect<Frame, Refusal>> = []
@@ -216,19 +225,24 @@ export class PollClient implements LocalOutlet {
     switch (frame._tag) {
       case "Joined":
         this.ackWait = Math.max(this.ackWait, frame.ackWait)
-        return this.answer(frame)
+        this.answer(frame)
+        return
       case "Acked":
-        return this.answer(frame)
+        this.answer(frame)
+        return
       case "Failure":
-        return this.fail(frame)
+        this.fail(frame)
+        return
       case "Left":
         for (const [pattern, { subscription }] of this.members) {
           if (subscription === frame.subscription) this.members.delete(pattern)
         }
-        return this.wakeAll()
+        this.wakeAll()
+        return
       case "Closed":
         this.failure = refusalOfClose(frame.reason)
-        return this.wakeAll()
+        this.wakeAll()
+        return
       default:
     }
   }
@@ -274,6 +288,7 @@ export class PollClient implements LocalOutlet {
 
   private fail(frame: FrameOf<"Failure">): void {
     const asked = this.asked.get(frame.request)
-    if (asked !== undefined) Deferred.doneUnsafe(asked, Effect.fail(refusalOfError(frame.code, frame.message)))
+    if (asked !== undefined)
+      Deferred.doneUnsafe(asked, Effect.fail(refusalOfError(frame.code, frame.message)))
   }
 }

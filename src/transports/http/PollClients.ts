@@ -81,10 +81,15 @@ export class PollClients {
   }
 
   /** Answers how many of the ids are of topics that the client reads, once that is stored. */
-  acknowledge(identity: Identity, clientId: string, ids: ReadonlyArray<string>): Effect.Effect<number, Refusal> {
+  acknowledge(
+    identity: Identity,
+    clientId: string,
+    ids: ReadonlyArray<string>
+  ): Effect.Effect<number, Refusal> {
     return Effect.gen({ self: this }, function* (this: PollClients) {
       const topics = rangesOf(ids)
-      if (topics === undefined) return yield* Effect.fail(refusal("BAD_REQUEST", "an item is no `message_id`"))
+      if (topics === undefined)
+        return yield* Effect.fail(refusal("BAD_REQUEST", "an item is no `message_id`"))
       const entry = yield* this.entryOf(identity, clientId)
       let acknowledged = 0
       for (const { epoch, messages, ranges, topic } of topics) {
@@ -92,7 +97,8 @@ export class PollClients {
         if (yield* entry.client.acknowledge(topic, epoch, ranges)) acknowledged += messages
       }
       entry.lastUsed = Date.now()
-      if (acknowledged === 0) return yield* Effect.fail(refusal("GROUP_NOT_FOUND", "this client_id reads none of these topics"))
+      if (acknowledged === 0)
+        return yield* Effect.fail(refusal("GROUP_NOT_FOUND", "this client_id reads none of these topics"))
       return acknowledged
     })
   }
@@ -104,10 +110,14 @@ export class PollClients {
       const patience = Math.max(client.ackWait, this.settings.httpIdleTimeout)
       return client.waiters.length === 0 && now - lastUsed > patience
     })
-    return Effect.forEach(gone, ([key, { scope }]) => {
-      this.clients.delete(key)
-      return Scope.close(scope, Exit.void)
-    }, { discard: true })
+    return Effect.forEach(
+      gone,
+      ([key, { scope }]) => {
+        this.clients.delete(key)
+        return Scope.close(scope, Exit.void)
+      },
+      { discard: true }
+    )
   })
 
   /** Waits until something was delivered, the time is over, or the hub stops. */

@@ -1,8 +1,7 @@
 /** Publishing by HTTP: one message, many as JSON, or many line by line, published as they come. */
 import type { IncomingMessage } from "node:http"
 import { Effect } from "effect"
-import { HttpServerResponse } from "effect/http"
-import { jsonContentType, type Message, octetsContentType } from "../../protocol/Message.ts"
+import type { HttpServerResponse } from "effect/http"
 import {
   type BodyFault,
   decodeBulkBody,
@@ -12,12 +11,13 @@ import {
   type TopicMessage
 } from "../../protocol/json/MessageJson.ts"
 import { type JsonCode, jsonCodes } from "../../protocol/json/Problem.ts"
+import { jsonContentType, type Message, octetsContentType } from "../../protocol/Message.ts"
 import { parseTraceparent } from "../../protocol/Traceparent.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import { type PlannedBatch, planBatches } from "./BulkPlan.ts"
 import { limitKeyOf, mayPublish } from "./Caller.ts"
 import { readRawMessage } from "./RawMessage.ts"
-import { type Refusal, jsonResponse, refusal } from "./Refusal.ts"
+import { jsonResponse, type Refusal, refusal } from "./Refusal.ts"
 import { readBody } from "./RequestBody.ts"
 import type { Web } from "./Web.ts"
 
@@ -55,7 +55,9 @@ export const publishOne = (
       const message = isBody
         ? readRawMessage(body, contentType ?? octetsContentType, query)
         : decodePublishBody(body, limits)
-      return message._tag === "Fault" ? Effect.fail(refusal(message.code, message.message)) : publishMessage(context, message)
+      return message._tag === "Fault"
+        ? Effect.fail(refusal(message.code, message.message))
+        : publishMessage(context, message)
     }),
     Effect.map((receipt) => jsonResponse(receipt, 202))
   )
@@ -100,7 +102,10 @@ export const publishMany = (
   const contentType = context.request.headers["content-type"]
   if (contentType !== undefined && !isJson(contentType)) {
     return Effect.fail(
-      refusal("UNSUPPORTED_MEDIA_TYPE", `send ${jsonContentType}, or application/x-ndjson for a message a line`)
+      refusal(
+        "UNSUPPORTED_MEDIA_TYPE",
+        `send ${jsonContentType}, or application/x-ndjson for a message a line`
+      )
     )
   }
   return readBody(context.request, { maxBytes, timeout }).pipe(
@@ -130,14 +135,16 @@ export const publishAll = (
       continue
     }
     const forbidden = mayPublish(context.identity, each.topic)
-    if (forbidden === undefined) wanted.push([place, { ...each, message: traced(each.message, context.request) }])
+    if (forbidden === undefined)
+      wanted.push([place, { ...each, message: traced(each.message, context.request) }])
     else outcomes[place] = outcomeOf(forbidden)
   }
   const publishing = Effect.forEach(
     planBatches(wanted),
-    (batch) => Effect.map(publishBatch(context.web, batch), (results) => {
-      for (const [index, place] of batch.places.entries()) outcomes[place] = results(index)
-    }),
+    (batch) =>
+      Effect.map(publishBatch(context.web, batch), (results) => {
+        for (const [index, place] of batch.places.entries()) outcomes[place] = results(index)
+      }),
     { concurrency: "unbounded", discard: true }
   )
   const share = wanted.length === 0 ? undefined : takeShare(context, wanted.length)

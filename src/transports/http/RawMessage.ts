@@ -2,11 +2,12 @@
  * A message whose payload is the body itself: its content type is the body's, and what else it has stands in the query,
  * under the names that it has in JSON. Headers are `header.<name>=<value>`. Pure.
  */
+
+import type { BodyFault, TopicMessage } from "../../protocol/json/MessageJson.ts"
+import type { JsonCode } from "../../protocol/json/Problem.ts"
+import { parseTime } from "../../protocol/json/StartText.ts"
 import { maxPriority } from "../../protocol/Publish.ts"
 import { checkTopicName } from "../../protocol/TopicName.ts"
-import type { BodyFault, TopicMessage } from "../../protocol/json/MessageJson.ts"
-import { parseTime } from "../../protocol/json/StartText.ts"
-import type { JsonCode } from "../../protocol/json/Problem.ts"
 
 const headerPrefix = "header."
 const maxTtlSeconds = 4_294_967
@@ -43,7 +44,10 @@ export const readRawMessage = (
   const headers = headersOf(query)
   const texts = [id, key, contentType, ...Object.keys(headers)]
   if (texts.some((text) => text !== undefined && Buffer.byteLength(text) > maxShort)) {
-    return fault("BAD_REQUEST", `\`id\`, \`key\`, the content type and names of headers have ${maxShort} bytes at most`)
+    return fault(
+      "BAD_REQUEST",
+      `\`id\`, \`key\`, the content type and names of headers have ${maxShort} bytes at most`
+    )
   }
   return {
     _tag: "TopicMessage",

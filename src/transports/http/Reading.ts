@@ -1,8 +1,9 @@
 /** What a reader asks for, out of the query: topics, where to start, how many and how long. */
-import { covers, checkPattern, isLiteral } from "../../protocol/Pattern.ts"
-import type { Start } from "../../protocol/Position.ts"
+
 import { defaultJsonLimits } from "../../protocol/json/JsonLimits.ts"
 import { parseStart } from "../../protocol/json/StartText.ts"
+import { checkPattern, covers, isLiteral } from "../../protocol/Pattern.ts"
+import type { Start } from "../../protocol/Position.ts"
 import { Cursor } from "./Cursor.ts"
 import { type Refusal, refusal } from "./Refusal.ts"
 
@@ -11,8 +12,11 @@ import { type Refusal, refusal } from "./Refusal.ts"
  * meet in part gets what both match twice.
  */
 export const readPatterns = (text: string | undefined): ReadonlyArray<string> | Refusal => {
-  const patterns = [...new Set((text ?? "").split(",").map((each) => each.trim()))].filter((each) => each !== "")
-  if (patterns.length === 0) return refusal("MISSING_TOPIC", "`topics` is needed: one or more, separated by commas")
+  const patterns = [...new Set((text ?? "").split(",").map((each) => each.trim()))].filter(
+    (each) => each !== ""
+  )
+  if (patterns.length === 0)
+    return refusal("MISSING_TOPIC", "`topics` is needed: one or more, separated by commas")
   if (patterns.length > defaultJsonLimits.maxTopics) {
     return refusal("LIMIT_REACHED", `\`topics\` has more than ${defaultJsonLimits.maxTopics} items`)
   }

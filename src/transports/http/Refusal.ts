@@ -3,7 +3,13 @@ import { Data, Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
 import type { ErrorCode } from "../../protocol/ErrorCode.ts"
-import { type JsonCode, type Problem, problemHeaders, problemOf, problemOfError } from "../../protocol/json/Problem.ts"
+import {
+  type JsonCode,
+  type Problem,
+  problemHeaders,
+  problemOf,
+  problemOfError
+} from "../../protocol/json/Problem.ts"
 
 export class Refusal extends Data.TaggedError("Refusal")<{ readonly problem: Problem }> {}
 

@@ -50,8 +50,7 @@ export const readBody = (
       due = bytes + progressBytes
       timer.refresh()
     }
-    const onEnd = () =>
-      end(Effect.succeed(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes)))
+    const onEnd = () => end(Effect.succeed(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes)))
     // Nobody is left to be answered.
     const onClose = () => end(Effect.interrupt)
     const stop = () => {

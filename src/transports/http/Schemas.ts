@@ -4,7 +4,19 @@ import { HttpApiSchema } from "effect/http-api"
 import { problemContentType, problemKinds } from "../../protocol/json/Problem.ts"
 import { Durabilities, Overflows } from "../../protocol/Position.ts"
 
-const { Array: list, Boolean, Finite, Int, Literals, NullOr, optionalKey, Record, String, Struct, Unknown } = Schema
+const {
+  Array: list,
+  Boolean,
+  Finite,
+  Int,
+  Literals,
+  NullOr,
+  optionalKey,
+  Record,
+  String,
+  Struct,
+  Unknown
+} = Schema
 
 /** RFC 9457. */
 const problem = Struct({

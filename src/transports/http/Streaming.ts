@@ -1,6 +1,6 @@
 /** GET /api/v1/stream: subscribes, and keeps the response open until its reader goes or the hub ends it. */
 import type { ServerResponse } from "node:http"
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import { unlimitedCredit } from "../../protocol/Op.ts"
 import type { Overflow } from "../../protocol/Position.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
@@ -56,9 +56,11 @@ export const stream = (
       if (events.failure !== undefined) return yield* Effect.fail(events.failure)
       web.state.waiting.add(events)
       yield* Effect.addFinalizer(() => Effect.sync(() => web.state.waiting.delete(events)))
-      const beats = Effect.repeat(
-        Effect.sync(() => events.beat()),
-        Schedule.spaced(web.settings.pingInterval)
+      const beats = Effect.forever(
+        Effect.andThen(
+          Effect.sleep(web.settings.pingInterval),
+          Effect.sync(() => events.beat())
+        )
       )
       yield* Effect.forkScoped(beats)
       yield* Effect.callback<void>((resume) => {

@@ -5,8 +5,8 @@ import type { JsonLimits } from "../../protocol/json/JsonLimits.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import type { Settings } from "../../services/Settings.ts"
 import type { HttpPublisher } from "./HttpPublisher.ts"
-import type { PolledTexts } from "./PolledTexts.ts"
 import type { PollClients } from "./PollClients.ts"
+import type { PolledTexts } from "./PolledTexts.ts"
 import type { PublishRate } from "./PublishRate.ts"
 
 /** Who waits for something that may never come, and is told when the hub stops. */

@@ -9,8 +9,9 @@ import { HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/h
 import { HttpApiError } from "effect/http-api"
 import { problemOf } from "../../protocol/json/Problem.ts"
 import { isAllowedOrigin, type OriginRules } from "../../protocol/Origins.ts"
+import type { Auth } from "../../services/Auth.ts"
 import { Api } from "./Api.ts"
-import { authenticate, Caller } from "./Caller.ts"
+import { authenticate, Caller, refusalOfAuth } from "./Caller.ts"
 import { problemResponse } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
@@ -25,26 +26,30 @@ const pathOf = (url: string): string => {
 }
 
 export interface WebAppOptions {
+  readonly auth: Auth["Service"]
   readonly web: Web["Service"]
   readonly origins: OriginRules
 }
 
 /** The router, with all that is around it. It does not fail. */
 export const webApp =
-  ({ origins, web }: WebAppOptions) =>
-  <E, R>(router: Effect.Effect<Response, E, R>): Effect.Effect<Response, never, R | HttpServerRequest.HttpServerRequest> => {
+  ({ auth, origins, web }: WebAppOptions) =>
+  <E, R>(
+    router: Effect.Effect<Response, E, R>
+  ): Effect.Effect<Response, never, R | HttpServerRequest.HttpServerRequest> => {
     const routed = Effect.catchCause(router, answerTo)
     return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const node = NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage
       const { headers } = node
-      if (!isAllowedOrigin(headers, origins)) return Effect.succeed(problemResponse(problemOf("ORIGIN_NOT_ALLOWED")))
+      if (!isAllowedOrigin(headers, origins))
+        return Effect.succeed(problemResponse(problemOf("ORIGIN_NOT_ALLOWED")))
       const { origin } = headers
       const answer = Effect.suspend(() => {
         if (open.has(pathOf(request.url))) return routed
         if (web.state.isDraining)
           return Effect.succeed(problemResponse(problemOf("SHUTTING_DOWN"), { connection: "close" }))
-        return Effect.matchEffect(authenticate(node), {
-          onFailure: ({ problem }) => Effect.succeed(problemResponse(problem)),
+        return Effect.matchEffect(authenticate(auth, node), {
+          onFailure: (error) => Effect.succeed(problemResponse(refusalOfAuth(error).problem)),
           onSuccess: (identity) => Effect.provideService(routed, Caller, identity)
         })
       })
@@ -81,7 +86,9 @@ const paths = Object.values(Api.groups).flatMap((group) =>
   }))
 )
 
-const answerTo = <E>(cause: Cause.Cause<E>): Effect.Effect<Response, never, HttpServerRequest.HttpServerRequest> => {
+const answerTo = <E>(
+  cause: Cause.Cause<E>
+): Effect.Effect<Response, never, HttpServerRequest.HttpServerRequest> => {
   // Nobody is left to be answered.
   if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
   const error = Cause.squash(cause)
@@ -89,10 +96,7 @@ const answerTo = <E>(cause: Cause.Cause<E>): Effect.Effect<Response, never, Http
     return Effect.succeed(problemResponse(problemOf("BAD_REQUEST", badFields(error))))
   }
   if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") return notFound
-  return Effect.as(
-    Effect.logError("a request failed", cause),
-    problemResponse(problemOf("INTERNAL"))
-  )
+  return Effect.as(Effect.logError("a request failed", cause), problemResponse(problemOf("INTERNAL")))
 }
 
 const toIssues = SchemaIssue.makeFormatterStandardSchemaV1()

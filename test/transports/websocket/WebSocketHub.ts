@@ -15,7 +15,7 @@ export class WebSocketHub extends Context.Service<
   { readonly url: string; readonly port: number; readonly sockets: WebSockets }
 >()("polestar/test/WebSocketHub") {}
 
-const listener = (options: WebSocketOptions) =>
+const listener = (options: WebSocketOptions, port: number) =>
   Layer.effect(
     WebSocketHub,
     Effect.gen(function* () {
@@ -28,15 +28,17 @@ const listener = (options: WebSocketOptions) =>
         })
       )
       yield* Effect.callback<void>((resume) => {
-        server.listen(0, "127.0.0.1", () => resume(Effect.void))
+        server.listen(port, "127.0.0.1", () => resume(Effect.void))
       })
       const address = server.address()
-      const port = address !== null && typeof address === "object" ? address.port : 0
-      return { url: `ws://127.0.0.1:${port}/ws`, port, sockets }
+      const bound = address !== null && typeof address === "object" ? address.port : 0
+      return { url: `ws://127.0.0.1:${bound}/ws`, port: bound, sockets }
     })
   )
 
 export const webSocketHub = (
   settings: SettingsInput = {},
-  options: WebSocketOptions = {}
-): Layer.Layer<WebSocketHub | Hub | Settings> => Layer.provideMerge(listener(options), hubWith(settings))
+  options: WebSocketOptions = {},
+  port = 0
+): Layer.Layer<WebSocketHub | Hub | Settings> =>
+  Layer.provideMerge(listener(options, port), hubWith(settings))

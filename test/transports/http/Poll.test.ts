@@ -1,0 +1,256 @@
+/** Polling over HTTP, with and without a client_id, and replays. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { Hub } from "../../../src/actors/Hub.ts"
+import { ask, postJson, publish, rawSocket, type Shown, webHub } from "./WebHub.ts"
+
+const payloads = (messages: ReadonlyArray<Shown>) => messages.map(({ payload }) => payload)
+
+/** Waits until so many subscriptions are open. */
+const subscribed = Effect.fnUntraced(function* (count: number) {
+  const hub = yield* Hub
+  while ((yield* hub.metrics).subscriptions < count) yield* Effect.sleep(2)
+})
+
+const sessions = Effect.fnUntraced(function* (count: number) {
+  const hub = yield* Hub
+  while ((yield* hub.metrics).sessions < count) yield* Effect.sleep(2)
+})
+
+describe("http poll", () => {
+  it.live("http poll - waits for a message, and answers when it comes", () =>
+    Effect.gen(function* () {
+      const waiting = yield* Effect.forkScoped(ask("/api/v1/poll?topics=a,b.*&timeout=20"), {
+        startImmediately: true
+      })
+      yield* subscribed(2)
+      yield* publish("b.c", { n: 1 })
+      const { json, status } = yield* Fiber.join(waiting)
+      assert.strictEqual(status, 200)
+      assert.lengthOf(json.messages, 1)
+      assert.containsAllKeys(json.messages[0], [
+        "message_id",
+        "topic",
+        "payload",
+        "timestamp",
+        "offset",
+        "epoch"
+      ])
+      assert.deepInclude(json.messages[0], { topic: "b.c", payload: { n: 1 }, offset: 0 })
+    }).pipe(Effect.scoped, Effect.provide(webHub()))
+  )
+
+  it.live("http poll - is empty when the time is over", () =>
+    Effect.gen(function* () {
+      const { json, status } = yield* ask("/api/v1/poll?topics=a&timeout=0.05")
+      assert.strictEqual(status, 200)
+      assert.deepStrictEqual(json.messages, [])
+      const hub = yield* Hub
+      assert.strictEqual((yield* hub.metrics).sessions, 0)
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http poll - its next goes on where it ended, and misses nothing", () =>
+    Effect.gen(function* () {
+      for (let n = 0; n < 5; n++) yield* publish(`t.${n % 2}`, n)
+      const seen: Array<unknown> = []
+      let from = "first"
+      for (let round = 0; round < 4; round++) {
+        const { json } = yield* ask(
+          `/api/v1/poll?topics=t.*&timeout=0.05&max=2&from=${encodeURIComponent(from)}`
+        )
+        assert.isAtMost(json.messages.length, 2)
+        seen.push(...payloads(json.messages))
+        from = json.next
+      }
+      assert.deepStrictEqual([...seen].sort(), [0, 1, 2, 3, 4])
+      yield* publish("t.0", 5)
+      yield* publish("t.9", 6)
+      const { json } = yield* ask(`/api/v1/poll?topics=t.*&timeout=1&from=${encodeURIComponent(from)}`)
+      assert.deepStrictEqual(payloads(json.messages).sort(), [5, 6])
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http poll - from now on, its next misses nothing between two polls", () =>
+    Effect.gen(function* () {
+      yield* publish("a", 0)
+      const first = yield* ask("/api/v1/poll?topics=a&timeout=0")
+      yield* publish("a", 1)
+      const second = yield* ask(`/api/v1/poll?topics=a&timeout=1&from=${encodeURIComponent(first.json.next)}`)
+      assert.deepStrictEqual(payloads(second.json.messages), [1])
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http poll - is told of what can no longer be had", () =>
+    Effect.gen(function* () {
+      for (let n = 0; n < 10; n++) yield* publish("a", n)
+      const epoch = (yield* publish("a", 10)).json.epoch
+      const { json } = yield* ask(`/api/v1/poll?topics=a&timeout=1&from=${epoch}-0`)
+      assert.deepStrictEqual(json.gaps?.[0], {
+        topic: "a",
+        from: { epoch, offset: 0 },
+        to: { epoch, offset: 8 }
+      })
+      assert.deepStrictEqual(payloads(json.messages), [8, 9, 10])
+    }).pipe(Effect.provide(webHub({ hotTierMessages: 3 })))
+  )
+
+  it.live.each([
+    ["no topics", "", 422, "MISSING_TOPIC"],
+    ["a bad pattern", "topics=a*b", 400, "INVALID_TOPIC"],
+    ["the hub's own", "topics=$sys.x", 403, "FORBIDDEN"],
+    ["a bad time", "topics=a&timeout=x", 422, "BAD_REQUEST"],
+    ["no messages", "topics=a&max=0", 422, "BAD_REQUEST"],
+    ["a bad from", "topics=a&from=never", 422, "BAD_REQUEST"],
+    ["a position of many", "topics=a.*&from=1-1", 422, "BAD_REQUEST"],
+    ["a long client_id", `topics=a&client_id=${"x".repeat(256)}`, 422, "BAD_REQUEST"]
+  ] as const)("http poll - refused: %s", ([, query, status, code]) =>
+    Effect.gen(function* () {
+      const answer = yield* ask(`/api/v1/poll?timeout=0&${query}`)
+      assert.deepInclude(answer.json, { status, code })
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http poll - a client that goes away leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const raw = yield* rawSocket
+      raw.write("GET /api/v1/poll?topics=a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      yield* subscribed(1)
+      raw.socket.destroy()
+      const hub = yield* Hub
+      while ((yield* hub.metrics).connections > 0) yield* Effect.sleep(2)
+    }).pipe(Effect.scoped, Effect.provide(webHub()))
+  )
+
+  it.live("http poll - the hub refuses more clients than it takes", () =>
+    Effect.gen(function* () {
+      yield* Effect.forkScoped(ask("/api/v1/poll?topics=a"), { startImmediately: true })
+      yield* subscribed(1)
+      const answer = yield* ask("/api/v1/poll?topics=a")
+      assert.deepInclude(answer.json, { status: 503, code: "TOO_MANY_CONNECTIONS" })
+      assert.isDefined(answer.headers["retry-after"])
+    }).pipe(Effect.scoped, Effect.provide(webHub({ maxConnections: 1 })))
+  )
+})
+
+describe("http poll with a client_id", () => {
+  const pollAs = (more = "") => ask(`/api/v1/poll?topics=a&client_id=c-1&timeout=5${more}`)
+
+  it.live("http group - what is not acknowledged comes again, what is does not", () =>
+    Effect.gen(function* () {
+      yield* ask("/api/v1/poll?topics=a&client_id=c-1&timeout=0")
+      for (let n = 0; n < 3; n++) yield* publish("a", n)
+      const first = yield* pollAs()
+      assert.deepStrictEqual(payloads(first.json.messages), [0, 1, 2])
+      const ids = first.json.messages.map((each) => each.message_id)
+      const acked = yield* postJson("/api/v1/ack", { client_id: "c-1", message_ids: [ids[0], ids[2]] })
+      assert.deepInclude(acked.json, { acknowledged: 2 })
+      const again = yield* pollAs()
+      assert.deepStrictEqual(payloads(again.json.messages), [1])
+      assert.strictEqual(again.json.messages[0]?.attempt, 2)
+    }).pipe(Effect.provide(webHub({ groupAckWait: 300, groupBackoff: 1 })))
+  )
+
+  it.live("http group - keeps what came between two polls", () =>
+    Effect.gen(function* () {
+      yield* ask("/api/v1/poll?topics=a&client_id=c-1&timeout=0")
+      for (let n = 0; n < 5; n++) yield* publish("a", n)
+      const first = yield* pollAs("&max=2")
+      const second = yield* pollAs("&max=2")
+      const third = yield* pollAs("&max=2")
+      const all = [first, second, third].flatMap(({ json }) => payloads(json.messages))
+      assert.deepStrictEqual(all, [0, 1, 2, 3, 4])
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http group - several topics, several polls at once: each message goes to one of them", () =>
+    Effect.gen(function* () {
+      const poll = ask("/api/v1/poll?topics=a,b.*&client_id=c-1&timeout=1&max=1")
+      yield* ask("/api/v1/poll?topics=a,b.*&client_id=c-1&timeout=0")
+      const polls = yield* Effect.forkScoped(Effect.all([poll, poll, poll, poll], { concurrency: 4 }), {
+        startImmediately: true
+      })
+      yield* publish("a", 1)
+      yield* publish("b.x", 2)
+      yield* publish("a", 3)
+      const answers = yield* Fiber.join(polls)
+      assert.deepStrictEqual(answers.flatMap(({ json }) => payloads(json.messages)).sort(), [1, 2, 3])
+    }).pipe(Effect.scoped, Effect.provide(webHub()))
+  )
+
+  it.live("http group - an acknowledgement after the client was let go of still counts", () =>
+    Effect.gen(function* () {
+      yield* ask("/api/v1/poll?topics=a.*&client_id=c-1&timeout=0")
+      yield* publish("a.b", 1)
+      const { json } = yield* ask("/api/v1/poll?topics=a.*&client_id=c-1&timeout=1")
+      // Nobody polls, and the sweep comes every five seconds.
+      const hub = yield* Hub
+      while ((yield* hub.metrics).sessions > 1) yield* Effect.sleep(50)
+      const acked = yield* postJson("/api/v1/ack", {
+        client_id: "c-1",
+        message_id: json.messages[0]?.message_id
+      })
+      assert.deepInclude(acked.json, { acknowledged: 1 })
+      const none = yield* ask("/api/v1/poll?topics=a.*&client_id=c-1&timeout=0.2")
+      assert.deepStrictEqual(none.json.messages, [])
+    }).pipe(Effect.provide(webHub({ groupAckWait: 1000, httpIdleTimeout: 100 })))
+  )
+
+  it.live("http group - no more polls of one client wait than are allowed", () =>
+    Effect.gen(function* () {
+      yield* Effect.forkScoped(pollAs(), { startImmediately: true })
+      yield* sessions(1)
+      yield* Effect.forkScoped(pollAs(), { startImmediately: true })
+      yield* Effect.sleep(50)
+      const answer = yield* pollAs()
+      assert.deepInclude(answer.json, { status: 429, code: "RATE_LIMITED" })
+      assert.isDefined(answer.headers["retry-after"])
+    }).pipe(Effect.scoped, Effect.provide(webHub({ maxPollsPerClient: 2 })))
+  )
+})
+
+describe("http ack", () => {
+  it.live.each([
+    ["no JSON", "{", 400, "INVALID_JSON"],
+    ["no ids", '{"client_id":"c"}', 422, "MISSING_MESSAGE_ID"],
+    ["what is no id", '{"client_id":"c","message_ids":["x"]}', 422, "BAD_REQUEST"],
+    ["a client that reads nothing", '{"client_id":"c","message_ids":["a@1-1"]}', 404, "GROUP_NOT_FOUND"]
+  ] as const)("http ack - refused: %s", ([, body, status, code]) =>
+    Effect.gen(function* () {
+      const answer = yield* ask("/api/v1/ack", { body, headers: { "content-type": "application/json" } })
+      assert.deepInclude(answer.json, { status, code })
+    }).pipe(Effect.provide(webHub()))
+  )
+})
+
+describe("http replay", () => {
+  it.live("http replay - from anywhere, as many as wanted", () =>
+    Effect.gen(function* () {
+      for (let n = 0; n < 5; n++) yield* publish("a", n)
+      const all = yield* ask("/api/v1/topics/a/messages")
+      assert.deepStrictEqual(payloads(all.json.messages), [0, 1, 2, 3, 4])
+      const some = yield* ask("/api/v1/topics/a/messages?limit=2")
+      assert.deepStrictEqual(payloads(some.json.messages), [0, 1])
+      const rest = yield* ask(`/api/v1/topics/a/messages?from=${encodeURIComponent(some.json.next)}`)
+      assert.deepStrictEqual(payloads(rest.json.messages), [2, 3, 4])
+      const position = `${all.json.messages[0]?.epoch}-3`
+      const last = yield* ask(`/api/v1/topics/a/messages?from=${position}`)
+      assert.deepStrictEqual(payloads(last.json.messages), [3, 4])
+      const later = yield* ask("/api/v1/topics/a/messages?from=2100-01-01T00:00:00Z")
+      assert.deepStrictEqual(later.json.messages, [])
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live.each([
+    ["no such topic", "/api/v1/topics/none/messages", 404, "TOPIC_NOT_FOUND"],
+    ["a pattern", "/api/v1/topics/a.*/messages", 400, "INVALID_TOPIC"],
+    ["a bad limit", "/api/v1/topics/a/messages?limit=-1", 422, "BAD_REQUEST"],
+    ["a bad from", "/api/v1/topics/a/messages?from=x", 422, "BAD_REQUEST"]
+  ] as const)("http replay - refused: %s", ([, path, status, code]) =>
+    Effect.gen(function* () {
+      yield* publish("a", 1)
+      const answer = yield* ask(path)
+      assert.deepInclude(answer.json, { status, code })
+    }).pipe(Effect.provide(webHub()))
+  )
+})
