@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import type { Batch } from "../protocol/Batch.ts"
 import { RecordFlags } from "../protocol/Message.ts"
 import { Lost, type TopicLog } from "../services/MessageLog.ts"
+import type { IdMemory } from "./IdMemory.ts"
 import { MessageIds, type Part } from "./MessageIds.ts"
 import { Producers } from "./Producers.ts"
 import { splitKnown } from "./SplitKnown.ts"
@@ -18,12 +19,14 @@ const hasIds = (batch: Batch): boolean => (batch.records & RecordFlags.id) !== 0
 
 export class Deduplication {
   private readonly window: number
+  private readonly memory: IdMemory | undefined
   private producers: Producers | undefined
   private ids: MessageIds | undefined
 
-  /** `window` is for how many milliseconds what was published is remembered. */
-  constructor(window: number) {
+  /** `window` is for how many milliseconds what was published is remembered; `memory` bounds the ids of all topics. */
+  constructor(window: number, memory?: IdMemory) {
     this.window = window
+    this.memory = memory
   }
 
   get isEmpty(): boolean {
@@ -125,7 +128,7 @@ export class Deduplication {
   }
 
   private get knownIds(): MessageIds {
-    this.ids ??= new MessageIds(this.window)
+    this.ids ??= new MessageIds(this.window, this.memory)
     return this.ids
   }
 }

@@ -100,6 +100,8 @@ const make = Effect.gen(function* () {
     refused: (topic, batch, error) => {
       const code = error.reason === "full" ? "storage-full" : "topic-failed"
       batch.publisher?.reject(batch, code, errorMessage(code))
+      // Its topic was removed: no failure either.
+      if (error.reason === "closed") return undefined
       if (error.reason !== "full") return supervisor.restart(`topic ${topic.name}`, error)
       // No failure of the topic's: it takes messages again when there is room.
       counters.storageFull += batch.count

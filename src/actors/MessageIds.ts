@@ -7,12 +7,7 @@ import type { Batch } from "../protocol/Batch.ts"
 import { readU32 } from "../protocol/Bytes.ts"
 import { decodeRecord, RecordFlags } from "../protocol/Message.ts"
 import { PublishHeader, readPublish } from "../protocol/Publish.ts"
-
-interface Seen {
-  /** -1 while the message has no offset: it is on its way to the log, or held until its time. */
-  offset: number
-  readonly at: number
-}
+import { IdMemory, Ids, type Seen } from "./IdMemory.ts"
 
 /** Ids that a topic remembers at most: about 20 MB. At least half as many of the latest are remembered. */
 const maxIds = 200_000
@@ -25,24 +20,24 @@ export interface Part {
 }
 
 export class MessageIds {
-  private later = new Map<string, Seen>()
-  private earlier = new Map<string, Seen>()
-  /** When an id was last put into either. */
-  private laterAt = 0
-  private earlierAt = 0
+  private later = new Ids()
+  private earlier = new Ids()
   private readonly window: number
+  private readonly memory: IdMemory
 
-  constructor(window: number) {
+  /** `window` is in milliseconds; `memory` bounds the ids of all topics together. */
+  constructor(window: number, memory = new IdMemory()) {
     this.window = window
+    this.memory = memory
   }
 
   get isEmpty(): boolean {
-    return this.later.size + this.earlier.size === 0
+    return this.later.seen.size + this.earlier.seen.size === 0
   }
 
   /** The offset of the message of this id; -1 if it has none yet; `undefined` if the id is not known. */
   find(id: string, now: number): number | undefined {
-    const seen = this.later.get(id) ?? this.earlier.get(id)
+    const seen = this.later.seen.get(id) ?? this.earlier.seen.get(id)
     return seen === undefined || seen.at < now - this.window ? undefined : seen.offset
   }
 
@@ -83,23 +78,21 @@ export class MessageIds {
   /** The batch left no trace. */
   remove(batch: Batch): void {
     forEachId(batch, (id) => {
-      for (const half of [this.later, this.earlier]) if (half.get(id)?.offset === -1) half.delete(id)
+      for (const { seen } of [this.later, this.earlier]) if (seen.get(id)?.offset === -1) seen.delete(id)
     })
   }
 
   expire(now: number): void {
-    if (this.laterAt < now - this.window) this.later.clear()
-    if (this.earlierAt < now - this.window) this.earlier.clear()
+    for (const ids of [this.later, this.earlier]) if (ids.at < now - this.window) this.memory.clear(ids)
   }
 
   private put(id: string, seen: Seen): void {
-    if (this.later.size >= maxIds / 2) {
+    if (this.later.seen.size >= maxIds / 2) {
+      this.memory.clear(this.earlier)
       this.earlier = this.later
-      this.earlierAt = this.laterAt
-      this.later = new Map()
+      this.later = new Ids()
     }
-    this.later.set(id, seen)
-    this.laterAt = seen.at
+    this.memory.put(this.later, id, seen)
   }
 }
 

@@ -2,7 +2,7 @@
  * The topics of a hub and who subscribes to them. Patterns are matched when a topic is made and when a
  * subscription is, never when a message is published.
  */
-import { type Cause, Effect, Schedule } from "effect"
+import { type Cause, Effect, Fiber, Schedule } from "effect"
 import type { Batch } from "../protocol/Batch.ts"
 import { encodeText } from "../protocol/Bytes.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
@@ -15,6 +15,7 @@ import type { MessageLog, MessageLogError, TopicLog, TopicPlace } from "../servi
 import type { Settings } from "../services/Settings.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import type { BatchTracer } from "./BatchTracer.ts"
+import { IdMemory } from "./IdMemory.ts"
 import type { Subscription } from "./Subscription.ts"
 import { Topic } from "./Topic.ts"
 import { TopicIndex } from "./TopicIndex.ts"
@@ -50,6 +51,7 @@ export class Registry {
   readonly index = new TopicIndex()
   readonly topics = new TopicTrie<Topic>()
   readonly subscriptions = new PatternTrie<Subscription>()
+  private readonly idMemory = new IdMemory()
   /** Of the session opened last. */
   lastOrdinal = 0
   /** The latest sessions that closed, by uuid. */
@@ -97,6 +99,7 @@ export class Registry {
       queueSize,
       queueBytes,
       deduplicationWindow,
+      idMemory: this.idMemory,
       failed: this.options.failed,
       refused: this.options.refused,
       held: this.options.held
@@ -134,7 +137,10 @@ export class Registry {
     else for (const name of messageLog.names()) if (matches(pattern, name)) each(name)
   }
 
-  /** Forgets a topic and all its messages. What is published to it from then on begins anew. */
+  /**
+   * Forgets a topic and all its messages; `false` if there is none. What is published to it from then on begins anew. It is
+   * done to its end even if whoever asked for it goes.
+   */
   readonly removeTopic = Effect.fn("Registry.removeTopic")(
     { self: this },
     function* (this: Registry, name: string): Effect.fn.Return<boolean, MessageLogError> {
@@ -142,12 +148,18 @@ export class Registry {
       const topic = this.topics.get(name)
       if (topic === undefined) return false
       yield* topic.whenIdle
-      yield* topic.log.remove
-      this.index.removeAll(new Set([topic]))
-      this.topics.delete(name)
-      return true
+      // Two may ask at once.
+      if (this.topics.get(name) !== topic) return false
+      return yield* Fiber.join(this.system.fork(this.letGo(topic)))
     }
   )
+
+  /** From the first moment on the name is free, so that nobody publishes to a log that is going. */
+  private letGo(topic: Topic): Effect.Effect<boolean, MessageLogError> {
+    this.index.removeAll(new Set([topic]))
+    this.topics.delete(topic.name)
+    return Effect.as(topic.log.remove, true)
+  }
 
   /** Makes the subscription known; which topics it is attached to is up to the caller. */
   addSubscription(subscription: Subscription): void {

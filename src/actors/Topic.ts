@@ -16,6 +16,7 @@ import type { ActorSystem } from "./ActorSystem.ts"
 import type { BatchTracer } from "./BatchTracer.ts"
 import { Deduplication } from "./Deduplication.ts"
 import { Feed, feedLimit } from "./Feed.ts"
+import type { IdMemory } from "./IdMemory.ts"
 import type { Part } from "./MessageIds.ts"
 import { SubscriberList } from "./SubscriberList.ts"
 import type { Subscription } from "./Subscription.ts"
@@ -34,6 +35,8 @@ export interface TopicOptions {
   readonly queueBytes: number
   /** Milliseconds for which a publisher's last sequence, and a message's id, are remembered. */
   readonly deduplicationWindow: number
+  /** Bounds the ids that all topics remember. */
+  readonly idMemory?: IdMemory | undefined
   /** Told of a batch that failed; answers how long the topic rests. */
   readonly failed: (topic: Topic, batch: Batch, cause: Cause.Cause<unknown>) => Effect.Effect<void>
   /** Told of a batch that the log refused; answers how long the topic rests, if it does. */
@@ -97,7 +100,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
     this.nameBytes = nameBytes
     this.isForPublishers = isForPublishers(name)
     this.options = options
-    this.known = new Deduplication(options.deduplicationWindow)
+    this.known = new Deduplication(options.deduplicationWindow, options.idMemory)
     this.lastUsed = this.system.now()
   }
 

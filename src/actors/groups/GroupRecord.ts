@@ -2,6 +2,7 @@
 import { Result, Schema } from "effect"
 import { decodeText, encodeText } from "../../protocol/Bytes.ts"
 import { Orders } from "../../protocol/Position.ts"
+import { findTextFault } from "../../protocol/TopicName.ts"
 
 /** Times in milliseconds. */
 const GroupOptionsSchema = Schema.Struct({
@@ -40,12 +41,11 @@ export const decodeRecord = (bytes: Uint8Array): GroupRecord | undefined =>
   Result.getOrUndefined(decode(decodeText(bytes)))
 
 const longestName = 64
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-const badName = /[\s.*>$\u0000-\u001f\u007f/]/u
+const badName = /[.*>$/]/
 
 /** Whether it can name a group: one segment, since it becomes one of the dead-letter topic's. */
 export const isGroupName = (name: string): boolean =>
-  name.length > 0 && !badName.test(name) && encodeText(name).length <= longestName
+  findTextFault(name) === undefined && !badName.test(name) && encodeText(name).length <= longestName
 
 /** Where things are in the store. A group's name has no slash in it. */
 export const groupKey = (name: string): string => `group/${name}`

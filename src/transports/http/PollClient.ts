@@ -37,9 +37,10 @@ interface Held {
   readonly texts: Texts
 }
 
-/** A poll that waits. */
+/** A poll that waits, until it has taken what it was woken for. */
 export interface Waiter {
   readonly max: number
+  isWoken: boolean
   readonly wake: () => void
 }
 
@@ -73,9 +74,22 @@ export class PollClient implements LocalOutlet {
   }
 
   get isWritable(): boolean {
-    let wanted = 0
-    for (const { max } of this.waiters) wanted += max
-    return this.heldMessages < wanted
+    return this.heldMessages < this.wanted
+  }
+
+  /** Messages that all who wait would take. */
+  private get wanted(): number {
+    return this.waiters.reduce((sum, { max }) => sum + max, 0)
+  }
+
+  /** Wakes as many as there are messages for. */
+  wakeNext(): void {
+    let left = this.heldMessages
+    for (const waiter of [...this.waiters]) {
+      if (left <= 0) return
+      left -= waiter.max
+      if (!waiter.isWoken) waiter.wake()
+    }
   }
 
   /** Reads the pattern in the group that it has for this client, from `start` if that is new. */
@@ -135,12 +149,13 @@ export class PollClient implements LocalOutlet {
     return [...this.members.keys()].some((pattern) => matches(pattern, topic))
   }
 
-  /** Lets the groups of these patterns give so many messages to whoever waits. */
-  want(patterns: ReadonlyArray<string>, max: number): void {
+  /** Lets the groups of these patterns give as many messages as those who wait would take. */
+  want(patterns: ReadonlyArray<string>): void {
+    const { wanted } = this
     for (const pattern of patterns) {
       const membership = this.members.get(pattern)
       if (membership === undefined) continue
-      const messages = Math.max(0, max - membership.credit)
+      const messages = Math.max(0, wanted - membership.credit)
       membership.credit += messages
       this.connection?.send({
         _tag: "Credit",
@@ -208,7 +223,7 @@ export class PollClient implements LocalOutlet {
     if (attempt > 1) this.forget(topic, epoch, offset, offset + batch.count)
     this.held.push({ topic, epoch, offset, texts: this.texts.of(batch, attempt) })
     this.heldMessages += batch.count
-    this.waiters[0]?.wake()
+    this.wakeNext()
   }
 
   private forget(topic: string, epoch: number, from: number, to: number): void {

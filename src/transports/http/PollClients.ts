@@ -71,6 +71,7 @@ export class PollClients {
         const left = until - Date.now()
         if (count > 0 || left <= 0 || this.state.isDraining || client.failure !== undefined) {
           entry.lastUsed = Date.now()
+          client.wakeNext()
           if (count === 0 && client.failure !== undefined && !this.state.isDraining)
             return yield* Effect.fail(client.failure)
           return messagesBody(parts)
@@ -128,26 +129,31 @@ export class PollClients {
     timeout: number
   ): Effect.Effect<void> {
     return Effect.callback((resume) => {
-      let isOver = false
-      const stop = () => {
-        isOver = true
-        clearTimeout(timer)
-        this.state.waiting.delete(waiting)
+      const leave = () => {
         const at = client.waiters.indexOf(waiter)
         if (at >= 0) client.waiters.splice(at, 1)
       }
       const end = () => {
-        if (isOver) return
-        stop()
-        resume(Effect.void)
+        if (waiter.isWoken) return
+        waiter.isWoken = true
+        clearTimeout(timer)
+        this.state.waiting.delete(waiting)
+        // It counts as waiting until it runs, so that what comes until then is its own too.
+        resume(Effect.sync(leave))
       }
-      const waiter: Waiter = { max, wake: end }
+      const waiter: Waiter = { max, isWoken: false, wake: end }
       const waiting: Waiting = { hubStops: end }
       const timer = setTimeout(end, timeout)
       client.waiters.push(waiter)
       this.state.waiting.add(waiting)
-      client.want(patterns, max)
-      return Effect.sync(stop)
+      client.want(patterns)
+      return Effect.sync(() => {
+        clearTimeout(timer)
+        this.state.waiting.delete(waiting)
+        leave()
+        // What it was woken for is another's.
+        client.wakeNext()
+      })
     })
   }
 

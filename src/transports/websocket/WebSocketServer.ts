@@ -66,17 +66,23 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   yield* Effect.forkScoped(Effect.repeat(json.ping, Schedule.spaced(pingEvery)))
 
   // Nothing that lives as long as a connection may refer to its request.
-  const serve = (ws: WebSocket, socket: NodeDuplex, identity: Identity, admit: Admission | undefined) => {
+  const serve = (
+    ws: WebSocket,
+    socket: NodeDuplex,
+    identity: Identity | undefined,
+    admit: Admission | undefined
+  ) => {
     open++
     ws.on("close", left)
     // What is wrong with a socket is followed by its close, which is what is heard.
     ws.on("error", ignore)
     if (ws.protocol === webSocketProtocol) serveBinary(ws, socket, [])
-    else json.serve(ws, socket, identity, admit)
+    else if (identity !== undefined) json.serve(ws, socket, identity, admit)
+    else ws.terminate()
   }
-  const accept = (request: IncomingMessage, socket: NodeDuplex, head: Buffer, identity: Identity) => {
+  const accept = (request: IncomingMessage, socket: NodeDuplex, head: Buffer, identity?: Identity) => {
     socket.off("error", ignore)
-    const admit = options.admission?.(request, identity)
+    const admit = identity === undefined ? undefined : options.admission?.(request, identity)
     server.handleUpgrade(request, socket, head, (ws) => serve(ws, socket, identity, admit))
   }
 
@@ -94,7 +100,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         refuse(socket, "SHUTTING_DOWN")
       } else if (asksForBinary(request)) {
         // Its token comes in its hello.
-        accept(request, socket, head, anonymous)
+        accept(request, socket, head)
       } else {
         run(
           Effect.match(authenticate(request), {

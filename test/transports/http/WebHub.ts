@@ -27,6 +27,10 @@ export interface Shown extends Position {
   readonly topic: string
   readonly timestamp: string
   readonly attempt?: number
+  readonly id?: string
+  readonly key?: string
+  readonly content_type?: string
+  readonly encoding?: string
   readonly payload: unknown
   readonly headers?: Readonly<Record<string, string>>
   readonly duplicate?: boolean

@@ -1,0 +1,43 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { isGroupName } from "../../src/actors/groups/GroupRecord.ts"
+import { clientGroupName } from "../../src/transports/ClientGroup.ts"
+
+describe("client groups", () => {
+  it("client groups - a plain name is both in one", () => {
+    assert.strictEqual(clientGroupName("client-123", "alerts"), "client-123~alerts")
+  })
+
+  it.prop(
+    "client groups - always a group's name, and never the same for another client or topic",
+    [Schema.String, Schema.String, Schema.String, Schema.String],
+    ([client, pattern, otherClient, otherPattern]) => {
+      const name = clientGroupName(client, pattern)
+      assert.isTrue(isGroupName(name), name)
+      const isSame = client === otherClient && pattern === otherPattern
+      assert.strictEqual(clientGroupName(otherClient, otherPattern) === name, isSame)
+    }
+  )
+
+  it("client groups - those that look alike are told apart", () => {
+    const pairs: ReadonlyArray<readonly [string, string]> = [
+      ["a~b", "c"],
+      ["a", "b~c"],
+      ["a", "b.c"],
+      ["a", "b-c"],
+      ["a.b", "c"],
+      ["a-b", "c"],
+      ["", "a"],
+      ["a", ""],
+      ["x".repeat(300), "y"],
+      ["x".repeat(299), "xy"],
+      ["é", "e"],
+      ["e", "é"],
+      ["a", "b.*"],
+      ["a", "b.>"]
+    ]
+    const names = pairs.map(([client, pattern]) => clientGroupName(client, pattern))
+    assert.strictEqual(new Set(names).size, pairs.length)
+    for (const name of names) assert.isTrue(isGroupName(name), name)
+  })
+})
