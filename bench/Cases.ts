@@ -6,6 +6,7 @@ import type { System } from "./peers/System.ts"
 import { measureRoundTrip } from "./RoundTrip.ts"
 import { measureThroughput } from "./Throughput.ts"
 import { batchedCycle, type Chunk, interleavedCycle, topicNames } from "./Workload.ts"
+import { webSocketCases } from "./websocket/WebSocketCases.ts"
 
 export const fullScale: Scale = {
   warmUpMs: 500,
@@ -125,5 +126,6 @@ export const cases: readonly Case[] = [
         measureMemory(system, running, { topic: ONE, messages: queued, windowBytes, settleMs })
       )
   },
-  ...durableCases
+  ...durableCases,
+  ...webSocketCases
 ]

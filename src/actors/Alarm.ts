@@ -3,7 +3,7 @@ import { Effect, Fiber, type Scope } from "effect"
 import type { ActorSystem } from "./ActorSystem.ts"
 
 /** Longer sleeps are cut: a timer takes no more than about 24 days, and a clock may be set. */
-const longestSleep = 3_600_000
+const longestSleep = 30_000
 
 export class Alarm {
   private readonly system: ActorSystem

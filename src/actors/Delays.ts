@@ -72,7 +72,9 @@ export class Delays {
         return Effect.void
       }
       batch.publisher = new HeldPublisher(batch, () => this.again(held))
-      return topic.tell(batch)
+      // A topic that is full must not hold up the others'.
+      if (!topic.tellUnsafe(batch)) this.registry.system.fork(topic.tell(batch))
+      return Effect.void
     })
   }
 

@@ -108,7 +108,11 @@ const make = Effect.gen(function* () {
       return undefined
     },
     held: () => delays.check(),
-    topicMade: (topic) => groups.topicMade(topic)
+    topicMade: (topic) => groups.topicMade(topic),
+    topicRemoved: (topic) => {
+      groups.topicRemoved(topic)
+      deadLetters.topicRemoved(topic.name)
+    }
   })
   const delays = new Delays(registry, messageLog)
   const groups = new Groups(registry, store, id)

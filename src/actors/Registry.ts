@@ -32,6 +32,8 @@ export interface RegistryOptions {
   readonly held: () => void
   /** Told of a topic that was made, before anything is published to it. */
   readonly topicMade: (topic: Topic) => void
+  /** Told of a topic that was removed, with all its messages. */
+  readonly topicRemoved: (topic: Topic) => void
 }
 
 /** Places of the index that are looked at before others run. */
@@ -158,6 +160,7 @@ export class Registry {
   private letGo(topic: Topic): Effect.Effect<boolean, MessageLogError> {
     this.index.removeAll(new Set([topic]))
     this.topics.delete(topic.name)
+    this.options.topicRemoved(topic)
     return Effect.as(topic.log.remove, true)
   }
 
@@ -195,6 +198,7 @@ export class Registry {
 
   /** Forgets expired messages, and lets go of the topics that are idle and hold none. Others run in between. */
   readonly sweep: Effect.Effect<void> = Effect.gen({ self: this }, function* (this: Registry) {
+    this.options.messageLog.tidy(this.system.now())
     const isIdle = (topic: Topic) => topic.sweep(this.system.now(), this.settings.topicIdleTimeout)
     const idle = new Set<Topic>()
     for (let from = 0; from < this.index.capacity; from += sweepSlice) {

@@ -3,7 +3,7 @@
  * empties, so a replay holds up nobody and is itself never dropped from; when it has caught up with a topic it attaches the
  * subscription there, in the same turn in which it saw that nothing is left, so no message is missed or doubled.
  */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import type { Position, Start } from "../protocol/Position.ts"
 import { Lost, type MessageLogError, type TopicLog } from "../services/MessageLog.ts"
 import type { Subscription } from "./Subscription.ts"
@@ -139,9 +139,15 @@ export const begin = (
   }
   const topics = topicsOf(subscription, resumed)
   const progress: Progress = { messages: 0, gaps: 0 }
-  const replay = Effect.gen(function* (): Effect.gen.Return<void, MessageLogError> {
+  const replay = Effect.gen(function* (): Effect.gen.Return<void, MessageLogError, Scope.Scope> {
     // Before the first is replayed: what is published to the others meanwhile must not move where they begin.
     const beginnings: Array<Position | undefined> = []
+    for (const topic of topics) topic.replays++
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const topic of topics) topic.replays--
+      })
+    )
     for (const topic of topics) {
       yield* topic.whenOpen
       beginnings.push(yield* beginning(topic, start, resumed))
@@ -164,7 +170,7 @@ export const begin = (
       })
     }
   })
-  const traced = Effect.withSpan(replay, "Subscription.replay", {
+  const traced = Effect.withSpan(Effect.scoped(replay), "Subscription.replay", {
     attributes: { pattern: subscription.pattern, start: start._tag, topics: topics.length }
   })
   subscription.session.fork(

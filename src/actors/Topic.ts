@@ -83,6 +83,8 @@ export class Topic extends Actor<Batch> implements LogOwner {
   delivered = 0
   dropped = 0
   lastPublished = 0
+  /** Subscriptions that are being given its past. */
+  replays = 0
   /** When it was made, or last lost a subscriber. */
   private lastUsed: number
   private readonly options: TopicOptions
@@ -208,10 +210,13 @@ export class Topic extends Actor<Batch> implements LogOwner {
 
   /** What was held was looked at before, but may have been published again after a restart of the hub. */
   private takeHeld(batch: Batch, held: HeldBatch): Effect.Effect<void> | undefined {
-    if (!this.known.isPlaced(batch)) return this.append(batch)
-    this.options.counters.messagesDuplicate += batch.count
-    held.forget()
-    return undefined
+    // The first of them may still be on its way to the log.
+    return this.whenSettledBefore(() => {
+      if (!this.known.isPlaced(batch)) return this.append(batch)
+      this.options.counters.messagesDuplicate += batch.count
+      held.forget()
+      return undefined
+    })
   }
 
   private takeNew(batch: Batch): Effect.Effect<void> | undefined {
@@ -375,6 +380,7 @@ export class Topic extends Actor<Batch> implements LogOwner {
     this.known.expire(now)
     return (
       this.isSettled &&
+      this.replays === 0 &&
       now - Math.max(this.lastPublished, this.lastUsed) >= idleTimeout &&
       // A log that outlives the process loses nothing by being closed.
       (this.log.messages === 0 || this.log.durability !== "accepted") &&

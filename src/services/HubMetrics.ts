@@ -179,11 +179,15 @@ const register = (
   return registrations
 }
 
-type Key = CountKey | CloseReason | keyof HubGauges | keyof Counters["messagesDropped"] | keyof Counters["group"]
+type Key =
+  | CountKey
+  | CloseReason
+  | keyof HubGauges
+  | keyof Counters["messagesDropped"]
+  | keyof Counters["group"]
 
-const keysOf = <K extends Key>(
-  record: Readonly<Record<K, unknown>>
-): ReadonlyArray<K> => Object.keys(record) as Array<K>
+const keysOf = <K extends Key>(record: Readonly<Record<K, unknown>>): ReadonlyArray<K> =>
+  Object.keys(record) as Array<K>
 
 const closedBy = (counters: Counters, reason: CloseReason): number =>
   counters.connectionsClosed.get(reason) ?? 0

@@ -130,6 +130,11 @@ export class MessageLog extends Context.Service<
     readonly names: () => Iterable<string>
     /** Of a topic that outlives the process; `undefined` of any other. */
     readonly describe: (topic: string) => TopicPlace | undefined
+    /**
+     * Forgets what is older than the retention in topics that are not open. Called every few seconds; it does a part of
+     * them each time.
+     */
+    readonly tidy: (now: number) => void
     /** When the first held batch is due (ms); `Infinity` if none is held. */
     readonly nextDue: () => number
     /** Takes held batches that are due, by time and then in order, about `maxBytes` of them; they are not given again. */

@@ -3,6 +3,7 @@
  * flushed and outlives a crash of the hub or the machine. One hub at a time owns the folder.
  */
 import { Clock, Context, Effect, Layer } from "effect"
+import { Slab } from "../protocol/Batch.ts"
 import { decodeText, encodeText } from "../protocol/Bytes.ts"
 import { Compaction } from "./lmdb/Compaction.ts"
 import { PublisherBytes } from "./lmdb/EntryKey.ts"
@@ -22,6 +23,25 @@ export type { LmdbOptions, TopicLimits } from "./lmdb/Shared.ts"
 const deadLetterPrefix = "$dead."
 /** Epochs rise with time, and differ for logs that were made in the same millisecond. */
 const epochsPerMillisecond = 1024
+/** Closed topics that are looked at each time the log is tidied. */
+const tidiedAtOnce = 500
+
+/** The owner of a log that is opened only to be trimmed. */
+class Nobody implements LogOwner {
+  readonly name: string
+  readonly slab = new Slab()
+  delivered = 0
+  dropped = 0
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  stored(): void {}
+  held(): void {}
+  refused(): void {}
+}
+
 /** Names that are read at a time. */
 const namesAtOnce = 1000
 
@@ -136,8 +156,30 @@ export const make = Effect.fnUntraced(function* (options: LmdbOptions) {
     }
   }
 
+  /** Where the walk through the closed topics is. */
+  let walk = names()
+  const tidy = (now: number): void => {
+    for (let left = tidiedAtOnce; left > 0; left--) {
+      const next = walk.next()
+      if (next.done === true) {
+        walk = names()
+        return
+      }
+      if (!logs.has(next.value)) tidyClosed(next.value, now)
+    }
+  }
+
+  const tidyClosed = (topic: string, now: number): void => {
+    if (options.isCompacted(topic)) return
+    const log = tryOpen(topic, new Nobody(topic))
+    if (Effect.isEffect(log)) return
+    log.expire(now)
+    log.close()
+  }
+
   const log = MessageLog.of({
     open,
+    tidy,
     bytes: () => writer.folder.bytes,
     names,
     describe,

@@ -56,6 +56,8 @@ export const make = Effect.fnUntraced(function* (limits: MemoryLimits) {
     open,
     bytes: () => store.bytes,
     names: () => [],
+    // A topic that is closed has no messages left.
+    tidy: () => {},
     describe: () => undefined,
     nextDue: () => held.nextDue,
     due: (now, maxBytes) => Effect.sync(() => held.take(now, maxBytes))

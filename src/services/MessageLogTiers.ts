@@ -28,6 +28,7 @@ export const tiered = (memory: Log, disk: Log, isOnDisk: (topic: string) => bool
   bytes: () => memory.bytes() + disk.bytes(),
   names: disk.names,
   describe: (topic) => (isOnDisk(topic) ? disk.describe(topic) : undefined),
+  tidy: disk.tidy,
   nextDue: () => Math.min(memory.nextDue(), disk.nextDue()),
   due: (now, maxBytes) => {
     const [first, second] = memory.nextDue() <= disk.nextDue() ? [memory, disk] : [disk, memory]

@@ -40,6 +40,7 @@ const idsOf = (span: ReadableSpan) => ({
 const brokenLog = Layer.succeed(MessageLog, {
   bytes: () => 0,
   names: () => [],
+  tidy: () => {},
   describe: () => undefined,
   nextDue: () => Number.POSITIVE_INFINITY,
   due: () => Effect.succeed([]),

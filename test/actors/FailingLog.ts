@@ -105,6 +105,7 @@ export const makeFailingLog = Effect.fnUntraced(function* (faults: Faults) {
   }
   return MessageLog.of({
     bytes: inner.bytes,
+    tidy: () => {},
     names: () => (faults.outlivesHub ? [...topics.keys()] : []),
     describe: (topic) => (faults.outlivesHub ? topics.get(topic)?.log : undefined),
     nextDue: inner.nextDue,

@@ -8,12 +8,36 @@ import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import type { Message } from "../../protocol/Message.ts"
 import { forEachMessage } from "../../protocol/Publish.ts"
 import { Lost, type MessageLogError } from "../../services/MessageLog.ts"
+import type { Topic } from "../Topic.ts"
 import { deadLetterBatch, deadLetterTopic } from "./DeadLetter.ts"
 import type { Group, GroupLane } from "./Group.ts"
 import { isOpenSoon } from "./GroupReader.ts"
 
 /** Milliseconds before a dead letter that could not be stored is tried again. */
 const retryAfter = 1000
+
+/** Messages that are buried together. */
+const burialsAtOnce = 64
+/** Bytes that the headers of a dead letter may take in a frame, which has room for more. */
+const headerRoom = 65_536
+
+interface Dying {
+  readonly offset: number
+  readonly failures: number
+  readonly time: number
+  readonly error: string
+}
+
+/** The first of a lane's messages that are to be buried. */
+const dyingOf = ({ lane }: GroupLane): ReadonlyArray<Dying> => {
+  const dying: Array<Dying> = []
+  for (const { count, error, failures, offset, state, until } of lane.entries()) {
+    if (state !== "dying") continue
+    for (let at = offset; at < offset + count; at++) dying.push({ offset: at, failures, time: until, error })
+    if (dying.length >= burialsAtOnce) return dying.slice(0, burialsAtOnce)
+  }
+  return dying
+}
 
 export class Burial {
   private readonly group: Group
@@ -55,14 +79,15 @@ export class Burial {
         // Else it would die again after a crash, at another time, and there would be two dead letters.
         yield* this.group.saver.saved
       }
-      yield* Effect.catch(this.buryFirst(place), (why) => {
+      yield* Effect.catch(this.burySome(place), (why) => {
         failing.add(place)
         return this.complain(place, why)
       })
     }
   })
 
-  private readonly buryFirst = Effect.fnUntraced(
+  /** Buries some of a lane's dying messages, and saves that once. */
+  private readonly burySome = Effect.fnUntraced(
     { self: this },
     function* (this: Burial, place: GroupLane): Effect.fn.Return<void, ErrorCode | MessageLogError> {
       const { group } = this
@@ -70,32 +95,41 @@ export class Burial {
       if (typeof topic === "string") return yield* Effect.fail(topic)
       if (!(yield* isOpenSoon(topic))) return yield* Effect.fail<ErrorCode>("topic-failed")
       group.align(place, topic)
-      const entry = place.lane.firstDying()
-      if (entry === undefined) return
-      const { error, failures, offset, until: time } = entry
       const { generation } = place
-      const found = (yield* topic.log.read(offset, 1))[0]
-      const isThere = found !== undefined && !(found instanceof Lost) && found.offset === offset
-      if (isThere) {
-        const { epoch, timestamp } = found
-        yield* this.publish(place.topic, firstOf(found), {
-          epoch,
-          offset,
-          timestamp,
-          failures,
-          time,
-          error
-        })
-      }
+      const buried = yield* Effect.forEach(
+        dyingOf(place),
+        (dying) =>
+          Effect.map(this.bury(place, topic, dying), (isThere) => ({ offset: dying.offset, isThere })),
+        { concurrency: burialsAtOnce }
+      )
       if (place.generation !== generation) return
-      group.update(place, (lane) => lane.acknowledge(offset, offset + 1))
+      group.update(place, (lane) => {
+        for (const { offset } of buried) lane.acknowledge(offset, offset + 1)
+      })
       group.save(place)
-      if (isThere) group.count("deadLettered", 1)
-      else group.lost(place, offset, offset + 1, 1)
+      for (const { isThere, offset } of buried) {
+        if (isThere) group.count("deadLettered", 1)
+        else group.lost(place, offset, offset + 1, 1)
+      }
       // What stands after it in the order of its key may be delivered now.
       group.registry.system.turn(() => group.dispatch())
     }
   )
+
+  /** Answers whether the message was still there. */
+  private bury(
+    place: GroupLane,
+    topic: Topic,
+    { error, failures, offset, time }: Dying
+  ): Effect.Effect<boolean, ErrorCode | MessageLogError> {
+    return Effect.flatMap(topic.log.read(offset, 1), ([found]) => {
+      if (found === undefined || found instanceof Lost || found.offset !== offset)
+        return Effect.succeed(false)
+      const { epoch, timestamp } = found
+      const death = { epoch, offset, timestamp, failures, time, error }
+      return Effect.as(this.publish(place.topic, firstOf(found), death), true)
+    })
+  }
 
   private publish(
     topic: string,
@@ -113,7 +147,15 @@ export class Burial {
       const group = this.group.name
       const to = this.group.registry.topicNamed(deadLetterTopic(group, topic))
       if (typeof to === "string") return Effect.fail(to)
-      const batch = deadLetterBatch(to, this.hubId, ++this.sequence, message, { group, topic, ...death })
+      const { maxMessageSize } = this.group.registry.settings
+      const batch = deadLetterBatch(
+        to,
+        this.hubId,
+        ++this.sequence,
+        message,
+        { group, topic, ...death },
+        maxMessageSize + headerRoom
+      )
       return Effect.callback<void, ErrorCode>((resume) => {
         batch.publisher = new Undertaker(this.hubId, (code) =>
           resume(code === undefined ? Effect.void : Effect.fail(code))

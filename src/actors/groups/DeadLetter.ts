@@ -10,7 +10,6 @@ import { deadLetterPrefix } from "../../protocol/TopicName.ts"
 import type { Topic } from "../Topic.ts"
 
 const longestTopic = 255
-const longestError = 4096
 
 /** Names of the headers that say where a dead letter comes from. */
 export const Origin = {
@@ -23,6 +22,8 @@ export const Origin = {
   error: "polestar-error",
   id: "polestar-id"
 } as const
+
+const originNames: ReadonlySet<string> = new Set(Object.values(Origin))
 
 export interface Death {
   readonly group: string
@@ -50,25 +51,38 @@ const originOf = (death: Death, id: string | undefined): Record<string, string> 
   [Origin.offset]: `${death.offset}`,
   [Origin.timestamp]: `${death.timestamp}`,
   [Origin.attempts]: `${death.failures}`,
-  [Origin.error]: death.error.slice(0, longestError),
+  [Origin.error]: death.error,
   ...(id === undefined ? {} : { [Origin.id]: id })
 })
 
-/** The batch to publish to `topic`: one message. If the message has no room for more headers, its own are left out. */
+/** The message's own headers, without any that say where a dead letter comes from. */
+const ownHeaders = ({ headers }: Message): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers ?? {}).filter(([name]) => !originNames.has(name)))
+
+/**
+ * The batch to publish to `topic`: one message. If that has no room for more headers, or would be larger than `maxBytes`,
+ * its own are left out.
+ */
 export const deadLetterBatch = (
   topic: Topic,
   publisherId: string,
   sequence: number,
   message: Message,
-  death: Death
+  death: Death,
+  maxBytes: number
 ): Batch => {
   const writer = new ByteWriter(512 + message.payload.length)
   const start = beginPublish(writer, { session: 0, sequence, topic: topic.nameBytes, receipt: true })
   const origin = originOf(death, message.id)
   // An epoch is that of one log only. A message that was given to its group again and died again is another dead letter.
   const id = `${death.epoch}.${death.offset}.${death.time}`
-  const letter = { ...message, id, headers: { ...message.headers, ...origin } }
-  if (encodeRecord(writer, letter) !== undefined) encodeRecord(writer, { ...letter, headers: origin })
+  const records = writer.at
+  const letter = { ...message, id, headers: { ...ownHeaders(message), ...origin } }
+  const isRefused = encodeRecord(writer, letter) !== undefined
+  if (isRefused || writer.at - start > maxBytes) {
+    writer.at = records
+    encodeRecord(writer, { ...letter, headers: origin })
+  }
   endPublish(writer, start, 1)
   const bytes = writer.written()
   const header = new PublishHeader()

@@ -63,6 +63,8 @@ export class DeadLetters {
     const found: Array<DeadLetterTopic> = []
     this.registry.wake(`${deadLetterPrefix}>`)
     this.registry.forEachTopic(`${deadLetterPrefix}>`, (topic) => {
+      // Else its log would be taken for another one.
+      if (!topic.isOpen) return
       const [name = "", ...origin] = topic.name.slice(deadLetterPrefix.length).split(".")
       const { firstOffset, nextOffset } = topic.log
       const messages = nextOffset - firstOffset - this.settledOf(topic).countIn(firstOffset, nextOffset)
@@ -145,6 +147,11 @@ export class DeadLetters {
       return topic
     }
   )
+
+  /** The topic is gone for good, and so is what was settled in it. */
+  topicRemoved(topic: string): void {
+    if (this.settled.delete(topic)) this.saver.changed(keyOf(topic), () => this.settled.get(topic)?.encode())
+  }
 
   private settledOf(topic: Topic): OffsetSet {
     let set = this.settled.get(topic.name)

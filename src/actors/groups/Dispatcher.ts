@@ -30,6 +30,10 @@ export class Dispatcher {
     if (place.lane.ready > 0 || place.isBehind) this.active.add(place)
   }
 
+  forget(place: GroupLane): void {
+    this.active.delete(place)
+  }
+
   clear(): void {
     this.active.clear()
   }
@@ -127,6 +131,7 @@ export class Dispatcher {
 
   /** Whether reading the log would bring something that can be delivered. */
   private isToFill(place: GroupLane): boolean {
+    if (place.notBefore > this.group.registry.system.steady()) return false
     const entry = place.lane.peek()
     return entry === undefined || entry.batch !== undefined ? place.isBehind && this.hasRoom(place) : true
   }

@@ -9,6 +9,7 @@
 import { Effect } from "effect"
 import type { Batch } from "../../protocol/Batch.ts"
 import type { Fate, OffsetRange } from "../../protocol/Position.ts"
+import { deadLetterPrefix } from "../../protocol/TopicName.ts"
 import type { Counters } from "../../services/Counters.ts"
 import type { StateStore } from "../../services/StateStore.ts"
 import { Alarm } from "../Alarm.ts"
@@ -33,12 +34,19 @@ export interface GroupLane {
   generation: number
   /** Where the log ended when this hub found it: what stands before may have been delivered by the hub before it. */
   foundEnd: number | undefined
+  /** Its log is not read before this time of the steady clock, after it could not be. */
+  notBefore: number
 }
 
 /** Milliseconds of difference that are not a clock that was set. */
 const leastSet = 1000
 
-const rulesOf = ({ options }: GroupRecord): LaneRules => options
+/** Messages that are set aside in one topic at most; beyond it they become dead letters. */
+const maxParked = 10_000
+
+/** A dead letter that fails is delivered again for ever: it has no dead letters of its own. */
+const rulesOf = ({ options }: GroupRecord, topic: string): LaneRules =>
+  topic.startsWith(deadLetterPrefix) ? { ...options, maxDeliveries: 0 } : options
 
 export class Group implements Follower {
   readonly registry: Registry
@@ -77,14 +85,15 @@ export class Group implements Follower {
   /** Changes what outlives the hub of the group itself. */
   setRecord(record: GroupRecord): void {
     this.record = record
-    for (const { lane } of this.lanes.values()) lane.rules = rulesOf(record)
+    for (const { lane, topic } of this.lanes.values()) lane.rules = rulesOf(record, topic)
     this.saver.changed(groupKey(this.name), () => (this.closed ? undefined : encodeRecord(this.record)))
   }
 
   /** Begins in a topic at `offset`, or goes on with `lane`. */
   begin(topic: string, epoch: number, offset: number, restored?: Lane<Member>): GroupLane {
-    const lane = restored ?? new Lane<Member>(rulesOf(this.record), epoch, offset)
-    const place: GroupLane = { topic, lane, isBehind: true, generation: 0, foundEnd: undefined }
+    const lane = restored ?? new Lane<Member>(rulesOf(this.record, topic), epoch, offset)
+    lane.rules = rulesOf(this.record, topic)
+    const place: GroupLane = { topic, lane, isBehind: true, generation: 0, foundEnd: undefined, notBefore: 0 }
     this.lanes.set(topic, place)
     this.update(place, () => {})
     if (lane.dying > 0) this.burial.start()
@@ -159,7 +168,7 @@ export class Group implements Follower {
     this.update(place, (lane) => {
       for (const { from, to } of ranges) {
         // What the hub before this one delivered is not taken from the log yet, and must not come again.
-        lane.extendTo(Math.min(to, place.foundEnd ?? 0))
+        lane.extendTo(Math.min(to, place.foundEnd ?? 0, this.registry.placeOf(topic)?.nextOffset ?? 0))
         done += lane.acknowledge(from, to)
       }
     })
@@ -180,7 +189,8 @@ export class Group implements Follower {
     const place = this.lanes.get(topic)
     if (place === undefined || place.lane.epoch !== epoch) return
     const now = this.registry.system.steady()
-    const { error, fate } = outcome
+    const { error } = outcome
+    const fate = this.fateOf(place, outcome.fate)
     const delay = fate === "hold" ? this.record.options.ackWait : outcome.delay
     const isFor = (member: Member) => member.session === session
     let changed = 0
@@ -191,6 +201,12 @@ export class Group implements Follower {
     this.save(place)
     this.afterFailures()
     this.dispatch()
+  }
+
+  /** Dead letters have no dead letters of their own, and of what is set aside there is a limit. */
+  private fateOf({ lane, topic }: GroupLane, fate: Fate): Fate {
+    if (fate === "dead" && topic.startsWith(deadLetterPrefix)) return "park"
+    return fate === "park" && lane.parked >= maxParked ? "dead" : fate
   }
 
   /** Gives members what they have room for. */
@@ -284,6 +300,27 @@ export class Group implements Follower {
     this.registry.counters.group[what] += messages
   }
 
+  /** The topic was removed: what the group had not done of it is lost, and its place is forgotten. */
+  topicRemoved({ log, name: topic }: Topic): void {
+    const place = this.lanes.get(topic)
+    if (place === undefined) return
+    place.generation++
+    const { floor, next, pending } = place.lane
+    const missed = pending + Math.max(0, log.nextOffset - next)
+    this.update(place, (lane) => lane.reset(lane.epoch, log.nextOffset))
+    place.isBehind = false
+    if (missed > 0) this.lost(place, floor, log.nextOffset, missed)
+    this.lanes.delete(topic)
+    this.dispatcher.forget(place)
+    this.saver.changed(laneKey(this.name, topic), () => this.lanes.get(topic)?.lane.encode(this.clockSet))
+  }
+
+  /** The topic's log cannot be read now: the others go on, and it is tried again later. */
+  postpone(place: GroupLane, milliseconds: number): void {
+    place.notBefore = this.registry.system.steady() + milliseconds
+    this.alarm.set(place.notBefore)
+  }
+
   afterFailures(): void {
     for (const { lane } of this.lanes.values()) {
       if (lane.dying === 0) continue
@@ -297,6 +334,7 @@ export class Group implements Follower {
     for (const place of this.lanes.values()) {
       if (place.lane.nextDue <= now && this.update(place, (lane) => lane.expire(now)) > 0) this.save(place)
       else this.alarm.set(place.lane.nextDue)
+      if (place.notBefore > now) this.alarm.set(place.notBefore)
     }
     this.afterFailures()
     this.dispatch()

@@ -58,7 +58,10 @@ export class GroupFrames {
 
   private joined(frame: FrameOf<"Join">, member: Member, group: Group, created: boolean): void {
     // It may have left while the group was made.
-    if (member.closed) return
+    if (member.closed) {
+      this.frames.fail(frame, "unknown-subscription")
+      return
+    }
     member.group = group
     this.host.writer.control({
       _tag: "Joined",
@@ -130,6 +133,7 @@ const refusalOf = (session: Session, frame: FrameOf<"Join">, identity: Identity)
   // Without a wait, what is delivered would at once be delivered again, for ever.
   if (frame.ackWait === 0 || frame.maxInFlight === 0)
     return ["bad-request", "ackWait and maxInFlight are 1 or more"]
+  if (frame.subscription === 0) return ["bad-request", "a subscription's number is not 0"]
   if (session.memberOf(frame.group) !== undefined)
     return ["subscription-exists", "this session has joined the group already"]
   const taken = session.mayNotAdd(frame.subscription)

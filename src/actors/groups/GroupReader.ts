@@ -21,6 +21,7 @@ export const align = (group: Group, place: GroupLane, log: TopicLog): void => {
   if (lane.epoch !== log.epoch) {
     const { epoch, floor: from, pending: missed } = lane
     place.generation++
+    place.foundEnd = log.nextOffset
     group.update(place, () => lane.reset(log.epoch, log.firstOffset))
     group.save(place)
     // One that began before the log was open was in none yet.
@@ -43,10 +44,11 @@ export const align = (group: Group, place: GroupLane, log: TopicLog): void => {
 export const fillOne = (group: Group, place: GroupLane): Effect.Effect<void> =>
   Effect.suspend(() => {
     const topic = group.registry.topicNamed(place.topic)
-    if (typeof topic === "string") return Effect.sleep(retryAfter)
-    return Effect.flatMap(isOpenSoon(topic), (isOpen) => {
-      // Its turn comes again after the others'.
-      if (!isOpen) return Effect.void
+    if (typeof topic === "string" || !topic.isOpen) {
+      group.postpone(place, retryAfter)
+      return Effect.void
+    }
+    return Effect.suspend(() => {
       align(group, place, topic.log)
       const entry = place.lane.peek()
       return entry === undefined || entry.batch !== undefined
@@ -54,9 +56,10 @@ export const fillOne = (group: Group, place: GroupLane): Effect.Effect<void> =>
         : readAgain(group, place, topic.log, entry.offset)
     })
   }).pipe(
-    Effect.catch((error: MessageLogError) =>
-      Effect.andThen(Effect.logWarning("a group could not read its topic", error), Effect.sleep(retryAfter))
-    )
+    Effect.catch((error: MessageLogError) => {
+      group.postpone(place, retryAfter)
+      return Effect.logWarning("a group could not read its topic", error)
+    })
   )
 
 /** The messages after those that the lane has. */

@@ -16,6 +16,9 @@ import { decodeRecord, type GroupOptions, type GroupRecord, groupsPrefix, lanePr
 import { Lane } from "./Lane.ts"
 import type { Member } from "./Member.ts"
 
+/** Milliseconds that a new group may take to be saved. */
+const savePatience = 5000
+
 /** Options that may be left to the group, or for a new one to the hub's settings. */
 export type GivenOptions = { readonly [K in keyof Omit<GroupOptions, "order">]: number | undefined }
 
@@ -91,6 +94,11 @@ export class Groups {
     }
   }
 
+  /** The topic is gone for good. */
+  topicRemoved(topic: Topic): void {
+    for (const group of this.groups.values()) group.topicRemoved(topic)
+  }
+
   /** The group of that name. If it is new it is made, and is there for good when this answers. */
   findOrCreate(request: GroupRequest): Effect.Effect<Found, ErrorCode> {
     return Effect.suspend(() => {
@@ -139,8 +147,11 @@ export class Groups {
       for (const [topic, offset] of begun) group.save(group.begin(topic.name, topic.log.epoch, offset))
       group.wake()
       group.setRecord(record)
-      yield* group.saver.saved
-      return { group, created: true }
+      const isSaved = yield* Effect.timeoutOption(group.saver.saved, savePatience)
+      if (isSaved._tag === "Some") return { group, created: true }
+      this.groups.delete(request.name)
+      group.remove()
+      return yield* Effect.fail<ErrorCode>("storage-full")
     }
   )
 

@@ -30,7 +30,8 @@ export interface LaneRules {
   readonly maxBackoff: number
 }
 
-const longestError = 4096
+/** Characters of an error that are kept with a message. */
+const longestError = 1024
 const waitRanOut = "the acknowledgement wait ran out"
 
 export class Lane<M> {

@@ -57,9 +57,9 @@ export class Saver implements Flushable {
       for (const listener of waiting) listener()
       return
     }
-    this.isSaving = true
     const changes: Array<StateChange> = []
     for (const [key, value] of dirty) changes.push([key, value()])
+    this.isSaving = true
     this.store.save(changes, (error) => {
       this.isSaving = false
       if (error === undefined) {

@@ -44,7 +44,8 @@ export const make = (environment: Environment, writer: Writer): StateStore["Serv
       const values = changes.map(([, value]) => (value === undefined ? undefined : value.slice()))
       writer.add({
         size: values.reduce((sum, value) => sum + (value?.length ?? 0), 0),
-        isRelief: values.every((value) => value === undefined),
+        // A change must not overtake those before it.
+        isRelief: false,
         prepare: (set) => {
           if (keys.some((key) => key.length === 0 || key.length > maxKeyBytes)) return "io"
           keys.forEach((key, index) => {

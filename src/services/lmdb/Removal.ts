@@ -77,7 +77,7 @@ export class Removal {
       let rest: Rest | undefined
       log.add({
         size: 0,
-        isRelief: true,
+        isRelief: false,
         prepare: (set) => {
           const numbers = log.leave(set)
           const { id } = numbers

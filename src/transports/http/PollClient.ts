@@ -41,7 +41,7 @@ interface Held {
 export interface Waiter {
   readonly max: number
   isWoken: boolean
-  readonly wake: () => void
+  wake: () => void
 }
 
 export class PollClient implements LocalOutlet {

@@ -128,32 +128,38 @@ export class PollClients {
     max: number,
     timeout: number
   ): Effect.Effect<void> {
-    return Effect.callback((resume) => {
+    return Effect.suspend(() => {
       const leave = () => {
         const at = client.waiters.indexOf(waiter)
         if (at >= 0) client.waiters.splice(at, 1)
       }
-      const end = () => {
-        if (waiter.isWoken) return
-        waiter.isWoken = true
-        clearTimeout(timer)
-        this.state.waiting.delete(waiting)
-        // It counts as waiting until it runs, so that what comes until then is its own too.
-        resume(Effect.sync(leave))
-      }
-      const waiter: Waiter = { max, isWoken: false, wake: end }
-      const waiting: Waiting = { hubStops: end }
-      const timer = setTimeout(end, timeout)
-      client.waiters.push(waiter)
-      this.state.waiting.add(waiting)
-      client.want(patterns)
-      return Effect.sync(() => {
-        clearTimeout(timer)
-        this.state.waiting.delete(waiting)
-        leave()
-        // What it was woken for is another's.
-        client.wakeNext()
+      const waiter: Waiter = { max, isWoken: false, wake: () => {} }
+      const waiting = Effect.callback<void>((resume) => {
+        const settle = () => {
+          clearTimeout(timer)
+          this.state.waiting.delete(stopped)
+        }
+        const end = () => {
+          if (waiter.isWoken) return
+          waiter.isWoken = true
+          settle()
+          resume(Effect.void)
+        }
+        const stopped: Waiting = { hubStops: end }
+        const timer = setTimeout(end, timeout)
+        waiter.wake = end
+        client.waiters.push(waiter)
+        this.state.waiting.add(stopped)
+        client.want(patterns)
+        return Effect.sync(() => {
+          settle()
+          leave()
+          // What it was woken for is another's.
+          client.wakeNext()
+        })
       })
+      // It counts as waiting until it runs, so that what comes until then is its own too.
+      return Effect.ensuring(waiting, Effect.sync(leave))
     })
   }
 

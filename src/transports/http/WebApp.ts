@@ -52,7 +52,7 @@ export const webApp =
           onFailure: (error) => Effect.succeed(problemResponse(refusalOfAuth(error).problem)),
           onSuccess: (identity) => Effect.provideService(routed, Caller, identity)
         })
-      })
+      }).pipe(Effect.map((response) => closingWhatIsUnread(node, response)))
       if (origin === undefined) return answer
       if (request.method === "OPTIONS") return Effect.succeed(preflight(origin))
       // What writes its own response has these from here too.
@@ -60,6 +60,15 @@ export const webApp =
       return Effect.map(answer, (response) => HttpServerResponse.setHeaders(response, corsHeaders(origin)))
     })
   }
+
+/** What is left of a body that was refused is not waited for. */
+const closingWhatIsUnread = (node: IncomingMessage, response: Response): Response =>
+  response.status >= 400 && hasBody(node) && !node.complete
+    ? HttpServerResponse.setHeader(response, "connection", "close")
+    : response
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
 
 const corsHeaders = (origin: string) => ({
   "access-control-allow-origin": origin,

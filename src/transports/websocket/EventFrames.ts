@@ -8,8 +8,8 @@ import { encodeEvents, encodeMessages } from "../../protocol/json/DeliveryJson.t
 import { frameTexts } from "../../protocol/json/Texts.ts"
 import { FrameRun } from "./FrameRun.ts"
 
-const maxBatches = 1024
-const maxBytes = 8_388_608
+/** Of the frames, and of the buffers that the batches lie in, each counted with each batch in it. */
+const maxBytes = 33_554_432
 
 class Memo {
   private readonly runs = new Map<Batch, FrameRun>()
@@ -25,11 +25,17 @@ class Memo {
     this.lastBatch = batch
     this.lastRun = run
     this.runs.set(batch, run)
-    this.bytes += run.length
-    for (const [oldest, its] of this.runs) {
-      if (this.runs.size <= maxBatches && this.bytes <= maxBytes) break
+    this.bytes += run.length + batch.bytes.buffer.byteLength
+    while (this.bytes > maxBytes) this.forgetSome()
+  }
+
+  /** The older half: what a batch was counted with may have changed since, so nothing is counted off. */
+  private forgetSome(): void {
+    let left = Math.ceil(this.runs.size / 2)
+    this.bytes /= 2
+    for (const oldest of this.runs.keys()) {
+      if (left-- === 0) break
       this.runs.delete(oldest)
-      this.bytes -= its.length
     }
   }
 

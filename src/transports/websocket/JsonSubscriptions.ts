@@ -17,6 +17,9 @@ import type { JsonClient } from "./JsonClient.ts"
 /** Messages that a group may give this client before it gives others theirs: the credit is renewed once they are sent. */
 export const memberCredit = 256
 
+/** Topics of one ack: each is looked for among all groups of the client. */
+const maxAckTopics = 1000
+
 interface Entry {
   readonly number: number
   readonly dialect: Dialect
@@ -111,11 +114,12 @@ export class JsonSubscriptions {
 
   unsubscribe({ dialect, requestId, topics }: Unsubscribe): void {
     const { client } = this
+    const wanted = new Set(topics)
     const found = [...this.entries.values()].filter(
-      (entry) => entry.dialect === dialect && topics.includes(entry.pattern)
+      (entry) => entry.dialect === dialect && wanted.has(entry.pattern)
     )
-    const missing = topics.filter((topic) => !found.some(({ pattern }) => pattern === topic))
-    for (const _topic of missing) client.fail("NOT_SUBSCRIBED", undefined, requestId)
+    for (const { pattern } of found) wanted.delete(pattern)
+    for (const topic of wanted) client.fail("NOT_SUBSCRIBED", `not subscribed to '${topic}'`, requestId)
     const call = this.call(requestId, found.length, (done) =>
       client.say(
         encodeAck(
@@ -149,6 +153,10 @@ export class JsonSubscriptions {
       const lane = lanes.get(key)
       if (lane === undefined) lanes.set(key, { topic, epoch, offsets: [offset] })
       else lane.offsets.push(offset)
+    }
+    if (lanes.size > maxAckTopics) {
+      client.fail("LIMIT_REACHED", `an ack is of at most ${maxAckTopics} topics`, requestId)
+      return
     }
     const frames = [...lanes.values()].flatMap((lane) => this.ackFrames(lane))
     const finish = () =>

@@ -47,6 +47,12 @@ export interface Body extends Shown {
   readonly next: string
   readonly gaps?: ReadonlyArray<{ readonly topic: string; readonly from: Position; readonly to: Position }>
   readonly accepted: number
+  readonly rejected: number
+  readonly message: string
+  readonly topics_count: number
+  readonly total_subscribers: number
+  readonly from: Position
+  readonly to: Position
   readonly acknowledged: number
   readonly results: ReadonlyArray<Shown>
   readonly topics: ReadonlyArray<Readonly<Record<string, unknown>> & { readonly name: string }>

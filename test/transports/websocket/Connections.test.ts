@@ -162,6 +162,32 @@ describe("websocket connections", () => {
     }).pipe(Effect.scoped, Effect.provide(Layer.fresh(webSocketHub({ clientWriteTimeout: 200 }))))
   )
 
+  it.live("connections - a publisher that is faster than a subscriber that is waited for is not read", () =>
+    Effect.gen(function* () {
+      const slow = yield* connect
+      slow.send({ type: "subscribe", topic: "held", overflow: "wait" })
+      yield* slow.nextOf("ack")
+      slow.socket.pause()
+      const fast = yield* connect
+      const payload = "x".repeat(20_000)
+      for (let i = 0; i < 2000; i++)
+        fast.send({ type: "publish", topic: "held", message: { id: `m${i}`, payload } })
+      // What neither the hub nor the machine between takes stays with the publisher.
+      yield* Effect.sleep(500)
+      assert.isAbove(fast.socket.bufferedAmount, 1_000_000)
+      slow.socket.resume()
+      for (let i = 0; i < 2000; i++) {
+        const { message } = yield* slow.nextOf("event")
+        assert.strictEqual((message as { id: string }).id, `m${i}`)
+      }
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        Layer.fresh(webSocketHub({ clientQueueSize: 10, queueSize: 10, clientWriteTimeout: 60_000 }))
+      )
+    )
+  )
+
   it.live("connections - compressed where that is on and asked for", () =>
     Effect.gen(function* () {
       const peer = yield* connect

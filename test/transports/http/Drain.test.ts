@@ -1,0 +1,97 @@
+/** The end of the web side, under load: who waits is answered, streams say why, and nothing accepted is lost. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Hub } from "../../../src/actors/Hub.ts"
+import type { LocalOutlet } from "../../../src/actors/LocalConnection.ts"
+import { WebServer } from "../../../src/transports/WebServer.ts"
+import { ask, openStream, publish, rawSocket, webHub } from "./WebHub.ts"
+
+/** A client that has something left to take for as long as the hub waits. */
+const slowOutlet: LocalOutlet = {
+  isWritable: true,
+  isWaiting: true,
+  deliver: () => {},
+  control: () => {},
+  pumpLater: () => {},
+  ended: () => {},
+  isTaking: () => true
+}
+
+describe("http drain", () => {
+  it.live("http drain - not ready at once, polls answered, streams ended with their reason", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(webHub({ drainTimeout: 1000, writeTimeout: 100 }), scope)
+      const inHub = Effect.provideContext(context)
+      const hub = Context.get(context, Hub)
+      const keptAlive = yield* inHub(rawSocket)
+      keptAlive.write("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      yield* keptAlive.says(/200 OK/)
+      const poll = yield* Effect.forkScoped(inHub(ask("/api/v1/poll?topics=a&timeout=60")), {
+        startImmediately: true
+      })
+      const group = yield* Effect.forkScoped(inHub(ask("/api/v1/poll?topics=a&client_id=c&timeout=60")), {
+        startImmediately: true
+      })
+      const stream = yield* inHub(openStream("/api/v1/stream?topics=a"))
+      yield* hub.connectLocal(slowOutlet)
+      while ((yield* hub.metrics).sessions < 3) yield* Effect.sleep(2)
+      const closing = yield* Effect.forkScoped(Scope.close(scope, Exit.void), { startImmediately: true })
+      assert.deepStrictEqual((yield* Fiber.join(poll)).json.messages, [])
+      assert.strictEqual((yield* Fiber.join(group)).status, 200)
+      yield* stream.says(/event: close\ndata: {"reason":"shutting-down","code":3000,"reconnect":true}/)
+      keptAlive.write("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      yield* keptAlive.says(/HTTP\/1\.1 503 [\s\S]*not ready: draining/)
+      const refused = yield* inHub(publish("a", 1))
+      assert.deepInclude(refused.json, { status: 503, code: "SHUTTING_DOWN" })
+      assert.strictEqual(refused.headers.connection, "close")
+      yield* Fiber.join(closing)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live(
+    "http drain - every publish that was accepted has its receipt, and what comes later is refused",
+    () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(webHub(), scope)
+        const one = Effect.match(Effect.provideContext(publish("a", 1), context), {
+          onSuccess: ({ status }) => status,
+          onFailure: () => 0
+        })
+        const publishing = yield* Effect.forkScoped(
+          Effect.forEach(Array.from({ length: 400 }), () => one, { concurrency: 20 }),
+          { startImmediately: true }
+        )
+        yield* Effect.sleep(50)
+        yield* Scope.close(scope, Exit.void)
+        const statuses = yield* Fiber.join(publishing)
+        assert.isTrue(statuses.every((status) => status === 202 || status === 503 || status === 0))
+        assert.include(statuses, 202)
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("http drain - ends in time whatever its clients do", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(webHub({ writeTimeout: 200 }), scope)
+      const inHub = Effect.provideContext(context)
+      const silent = yield* inHub(rawSocket)
+      const half = yield* inHub(rawSocket)
+      half.write("POST /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+      yield* Effect.sleep(20)
+      yield* Effect.timeout(Scope.close(scope, Exit.void), 3000)
+      yield* silent.closed
+      yield* half.closed
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("web server", () => {
+  it.live("web server - does not listen unless told to", () =>
+    Effect.gen(function* () {
+      const { port, wsPort } = yield* WebServer
+      assert.deepStrictEqual([port, wsPort], [undefined, undefined])
+    }).pipe(Effect.provide(webHub({ httpPort: undefined })))
+  )
+})

@@ -1,0 +1,146 @@
+/** The pure parts of the web side: cursors, plans of batches, origins. */
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import {
+  isAllowedOrigin,
+  isOriginPattern,
+  type OriginHeaders,
+  type OriginRules
+} from "../../../src/protocol/Origins.ts"
+import { planBatches } from "../../../src/transports/http/BulkPlan.ts"
+import { Cursor, maxCursorTopics } from "../../../src/transports/http/Cursor.ts"
+
+const names = Schema.Literals(["a", "b.c", "ü.x", "a@b", "x,y", "%41"])
+const Steps = Schema.Array(
+  Schema.Struct({
+    topic: names,
+    offset: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1000 })),
+    time: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1000 }))
+  })
+)
+
+describe("cursor", () => {
+  it.prop("cursor - reads what it wrote, in ASCII without white space", [Steps], ([steps]) => {
+    const cursor = new Cursor(7)
+    for (const { offset, time, topic } of steps) cursor.received(topic, 1, offset, time)
+    const text = String(cursor)
+    assert.match(text, /^[\x21-\x7e]+$/)
+    const read = Cursor.parse(text)
+    assert.strictEqual(String(read), text)
+    assert.deepStrictEqual(read?.start, cursor.start)
+    for (const { topic } of steps) {
+      const furthest = Math.max(...steps.filter((step) => step.topic === topic).map(({ offset }) => offset))
+      assert.strictEqual(read?.positions.get(topic)?.offset, furthest)
+    }
+  })
+
+  it("cursor - is bounded, and a topic that it leaves out is read again from before its last message", () => {
+    const cursor = new Cursor(0)
+    for (let n = 0; n < maxCursorTopics + 10; n++) cursor.received(`t.${n}`, 1, 1, 100_000 + n)
+    assert.strictEqual(cursor.positions.size, maxCursorTopics)
+    assert.isBelow(cursor.since, 100_009)
+    assert.isAbove(cursor.since, 90_000)
+    assert.isDefined(Cursor.parse(String(cursor)))
+  })
+
+  it.each([
+    "",
+    "x",
+    "1,",
+    "1,a",
+    "1,a@1",
+    "1,a@-1-1",
+    "1,@1-1",
+    "1,a b@1-1",
+    "99999999999999999",
+    "1,%@1-1",
+    `1${",a@1-1".repeat(200)}`
+  ])("cursor - refuses %j", (text) => assert.isUndefined(Cursor.parse(text)))
+})
+
+const Messages = Schema.Array(
+  Schema.Struct({
+    topic: names,
+    id: Schema.NullOr(Schema.String),
+    priority: Schema.Literals([0, 9])
+  })
+)
+
+describe("bulk plan", () => {
+  it.prop(
+    "bulk plan - every message once, a topic's in order, ids alone, options alike",
+    [Messages],
+    ([given]) => {
+      const batches = planBatches(
+        given.map(({ id, priority, topic }, place) => [
+          place,
+          {
+            _tag: "TopicMessage" as const,
+            topic,
+            ttl: 0,
+            priority,
+            deliverAt: 0,
+            timestamp: undefined,
+            message: { payload: Uint8Array.of(1), id: id ?? undefined }
+          }
+        ])
+      )
+      assert.deepStrictEqual(
+        batches.flatMap(({ places }) => places).sort((a, b) => a - b),
+        [...given.keys()]
+      )
+      for (const { messages, places, priority, topic } of batches) {
+        assert.lengthOf(messages, places.length)
+        if (messages.some(({ id }) => id !== undefined)) assert.lengthOf(messages, 1)
+        for (const place of places) assert.deepInclude(given[place], { topic, priority })
+      }
+      for (const topic of new Set(given.map((each) => each.topic))) {
+        const order = batches.filter((batch) => batch.topic === topic).flatMap(({ places }) => places)
+        assert.deepStrictEqual(
+          order,
+          [...order].sort((a, b) => a - b)
+        )
+      }
+    }
+  )
+})
+
+describe("origins", () => {
+  const rules = (allowed?: ReadonlyArray<string>, isLoopback = false) => ({ allowed, isLoopback })
+
+  it.each([
+    ["*", true],
+    ["https://app.example", true],
+    ["http://localhost:3000", true],
+    ["https://*.app.example", true],
+    ["http://[::1]:8080", true],
+    ["app.example", false],
+    ["https://app.example/path", false],
+    ["https://a.*.example", false],
+    ["null", false]
+  ] as const)("origins - %s as a pattern: %s", (text, is) => assert.strictEqual(isOriginPattern(text), is))
+
+  const asked: ReadonlyArray<readonly [OriginHeaders, OriginRules, boolean]> = [
+    [{ host: "hub:1" }, rules(), true],
+    [{ host: "hub:1", origin: "http://hub:1" }, rules(), true],
+    [{ host: "hub:1", origin: "http://hub:2" }, rules(), false],
+    [{ host: "hub:1", origin: "null" }, rules(), false],
+    [{ origin: "https://a.example" }, rules(["https://a.example"]), true],
+    [{ origin: "https://A.EXAMPLE" }, rules(["https://a.example"]), true],
+    [{ origin: "https://a.example.evil" }, rules(["https://a.example"]), false],
+    [{ origin: "https://x.a.example" }, rules(["https://*.a.example"]), true],
+    [{ origin: "https://a.example" }, rules(["https://*.a.example"]), false],
+    [{ origin: "https://.a.example" }, rules(["https://*.a.example"]), false],
+    [{ origin: "http://x.a.example" }, rules(["https://*.a.example"]), false],
+    [{ origin: "https://evila.example" }, rules(["https://*.a.example"]), false],
+    [{ origin: "https://any.where" }, rules(["*"]), true],
+    [{ host: "localhost:8080" }, rules(undefined, true), true],
+    [{ host: "[::1]:8080" }, rules(undefined, true), true],
+    [{ host: "127.0.0.1" }, rules(undefined, true), true],
+    [{ host: "localhost.evil" }, rules(undefined, true), false],
+    [{ host: "evil:8080", origin: "http://evil:8080" }, rules(undefined, true), false],
+    [{ host: "hub.example" }, rules(["https://hub.example"], true), true]
+  ]
+  it.each(asked)("origins - %j by %j: %s", (headers, given, is) =>
+    assert.strictEqual(isAllowedOrigin(headers, given), is))
+})
