@@ -5,6 +5,7 @@
  * bytes: nothing is folded or normalised, and a valid name has exactly one UTF-8 form. Names that begin with
  * `$` are valid, and are the hub's own. Nothing here throws: a bad name is answered as a value.
  */
+import { encodeText } from "./Bytes.ts"
 
 /** Bytes of UTF-8, for names and for patterns: a length fits one byte, and a name is cheap to keep and to hash. */
 export const maxNameBytes = 255
@@ -131,6 +132,15 @@ const isWhiteSpace = (code: number): boolean =>
 
 /** Unicode's `Cc`: C0, DEL and C1. */
 const isControl = (code: number): boolean => code < 0x20 || (code >= 0x7f && code <= 0x9f)
+
+const longestGroupName = 64
+
+/**
+ * Whether it can name a group: 1 to 64 bytes, one segment of a topic's name, since it becomes one of the dead-letter
+ * topic's; without a slash.
+ */
+export const isGroupName = (name: string): boolean =>
+  findTextFault(name) === undefined && !/[.*>$/]/.test(name) && encodeText(name).length <= longestGroupName
 
 /** `$channel.<uuid>`: topics that clients may publish and subscribe by their full names. */
 const channel = /^\$channel\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/

@@ -3,10 +3,9 @@
  * for a new group the hub's default. Pure: what is wrong is answered as `MessageInvalid`, before anything is sent.
  */
 import { type Duration, Result } from "effect"
-import { encodeText } from "../protocol/Bytes.ts"
 import { notGiven } from "../protocol/Op.ts"
 import type { Order, Position, Start } from "../protocol/Position.ts"
-import { findTextFault } from "../protocol/TopicName.ts"
+import { isGroupName } from "../protocol/TopicName.ts"
 import { millisOf } from "./Durations.ts"
 import { messageInvalid, type PolestarError } from "./PolestarError.ts"
 import { type TimeInput, timeMillis } from "./Publishing.ts"
@@ -78,20 +77,15 @@ export const groupNumbers = (options: GroupOptions): Result.Result<GroupNumbers,
   return fault === undefined ? Result.succeed(numbers) : Result.fail(messageInvalid(fault))
 }
 
-const longestName = 64
-
-/** The name, if a group may be called that: one segment of a topic's name, not the hub's own. */
-export const groupName = (name: string): Result.Result<string, PolestarError> => {
-  const fault =
-    findTextFault(name) !== undefined || /[.*>$]/.test(name) || encodeText(name).length > longestName
-  return fault
-    ? Result.fail(
+/** The name, if a group may be called that. */
+export const groupName = (name: string): Result.Result<string, PolestarError> =>
+  isGroupName(name)
+    ? Result.succeed(name)
+    : Result.fail(
         messageInvalid(
-          `the group's name is not 1 to ${longestName} bytes without dots, wildcards, "$" and white space`
+          'the group\'s name is not 1 to 64 bytes without dots, wildcards, "$", "/" and white space'
         )
       )
-    : Result.succeed(name)
-}
 
 /** As JOIN takes it. */
 export const groupStart = (start: GroupStart): Result.Result<Start, PolestarError> => {

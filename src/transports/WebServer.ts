@@ -18,6 +18,7 @@ import { isAllowedOrigin, type OriginRules } from "../protocol/Origins.ts"
 import { Auth } from "../services/Auth.ts"
 import { Settings } from "../services/Settings.ts"
 import { authenticate } from "./http/Caller.ts"
+import { directPublish } from "./http/DirectPublish.ts"
 import * as Handlers from "./http/Handlers.ts"
 import { HttpPublisher } from "./http/HttpPublisher.ts"
 import { PollClients } from "./http/PollClients.ts"
@@ -154,9 +155,10 @@ const apiHandler = (
     const router = yield* HttpRouter.toHttpEffect(layers)
     const scope = yield* Effect.scope
     const handler = yield* NodeHttpServer.makeHandler(webApp(options)(router), { scope })
+    const publishDirectly = directPublish(options, yield* Effect.context<never>())
     return (request, response) => {
       open.add(response)
-      handler(request, response)
+      if (!publishDirectly(request, response)) handler(request, response)
     }
   })
 

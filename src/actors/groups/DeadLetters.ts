@@ -31,6 +31,14 @@ export interface DeadLetter {
   readonly message: Message
 }
 
+export interface ShowOptions {
+  /** Only those after this offset. */
+  readonly after?: number | undefined
+  /** So many at most, and about so many bytes of payload: at least one if there is any. */
+  readonly limit: number
+  readonly maxBytes: number
+}
+
 const prefix = "dead/"
 const keyOf = (topic: string): string => `${prefix}${topic}`
 const readBytes = 262_144
@@ -74,20 +82,27 @@ export class DeadLetters {
     return found.sort((a, b) => (a.topic < b.topic ? -1 : 1))
   }
 
-  /** The first `limit` dead letters of a topic. */
+  /** The first dead letters of a topic. */
   readonly show = Effect.fn("DeadLetters.show")(
     { self: this },
     function* (
       this: DeadLetters,
       name: string,
-      limit: number
+      { after = -1, limit, maxBytes }: ShowOptions
     ): Effect.fn.Return<ReadonlyArray<DeadLetter>, ErrorCode | MessageLogError> {
       const topic = yield* this.topicNamed(name)
       const letters: Array<DeadLetter> = []
-      yield* this.forEach(topic, undefined, (letter) => {
-        letters.push(letter)
-        return letters.length < limit
-      })
+      let bytes = 0
+      yield* this.forEach(
+        topic,
+        undefined,
+        (letter) => {
+          bytes += letter.message.payload.length
+          if (letters.length === 0 || bytes <= maxBytes) letters.push(letter)
+          return letters.length < limit && bytes <= maxBytes
+        },
+        after + 1
+      )
       return letters
     }
   )
@@ -182,11 +197,12 @@ export class DeadLetters {
       this: DeadLetters,
       topic: Topic,
       offsets: ReadonlyArray<number> | undefined,
-      f: (letter: DeadLetter) => boolean
+      f: (letter: DeadLetter) => boolean,
+      from = 0
     ): Effect.fn.Return<void, MessageLogError> {
       const wanted = offsets === undefined ? undefined : new Set(offsets)
       const set = this.settledOf(topic)
-      let at = topic.log.firstOffset
+      let at = Math.max(topic.log.firstOffset, from)
       let goesOn = true
       while (goesOn && at < topic.log.nextOffset) {
         const read = yield* topic.log.read(at, readBytes)

@@ -4,14 +4,16 @@ import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import type { FrameOf } from "../../protocol/Frame.ts"
 import { maxAckRanges, notGiven } from "../../protocol/Op.ts"
 import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
-import { isForSubscribers } from "../../protocol/TopicName.ts"
+import { isForSubscribers, isGroupName } from "../../protocol/TopicName.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import type { ClientFrames } from "../ClientFrames.ts"
 import type { FrameHost } from "../FrameHost.ts"
 import type { Session } from "../Session.ts"
 import type { Group } from "./Group.ts"
-import { isGroupName } from "./GroupRecord.ts"
 import { Member } from "./Member.ts"
+
+/** Members of one group. */
+const maxMembers = 1000
 
 /** Whether the identity may use groups of this name. */
 export const mayUse = ({ groups }: Identity, group: string): boolean =>
@@ -60,6 +62,12 @@ export class GroupFrames {
     // It may have left while the group was made.
     if (member.closed) {
       this.frames.fail(frame, "unknown-subscription")
+      return
+    }
+    if (group.members.length >= maxMembers) {
+      member.closed = true
+      member.session.members.delete(member.id)
+      this.frames.fail(frame, "limit-reached")
       return
     }
     member.group = group

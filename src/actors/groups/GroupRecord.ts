@@ -2,7 +2,6 @@
 import { Result, Schema } from "effect"
 import { decodeText, encodeText } from "../../protocol/Bytes.ts"
 import { Orders } from "../../protocol/Position.ts"
-import { findTextFault } from "../../protocol/TopicName.ts"
 
 /** Times in milliseconds. */
 const GroupOptionsSchema = Schema.Struct({
@@ -39,13 +38,6 @@ export const encodeRecord = (record: GroupRecord): Uint8Array => encodeText(enco
 /** `undefined` if it is not a record. */
 export const decodeRecord = (bytes: Uint8Array): GroupRecord | undefined =>
   Result.getOrUndefined(decode(decodeText(bytes)))
-
-const longestName = 64
-const badName = /[.*>$/]/
-
-/** Whether it can name a group: one segment, since it becomes one of the dead-letter topic's. */
-export const isGroupName = (name: string): boolean =>
-  findTextFault(name) === undefined && !badName.test(name) && encodeText(name).length <= longestName
 
 /** Where things are in the store. A group's name has no slash in it. */
 export const groupKey = (name: string): string => `group/${name}`

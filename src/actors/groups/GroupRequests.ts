@@ -5,7 +5,7 @@ import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import { octetsContentType } from "../../protocol/Message.ts"
 import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
 import { Orders, type Start } from "../../protocol/Position.ts"
-import { deadLetterPrefix, isForSubscribers } from "../../protocol/TopicName.ts"
+import { deadLetterPrefix, isForSubscribers, isGroupName } from "../../protocol/TopicName.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import type { MessageLogError } from "../../services/MessageLog.ts"
 import { pageOf } from "../HubPages.ts"
@@ -14,7 +14,6 @@ import type { DeadLetter, DeadLetters } from "./DeadLetters.ts"
 import type { Group } from "./Group.ts"
 import { mayUse } from "./GroupFrames.ts"
 import { groupInfoOf, lanesOf } from "./GroupInfo.ts"
-import { isGroupName } from "./GroupRecord.ts"
 import { type Groups, offsetOf } from "./Groups.ts"
 
 export interface GroupAnswers {
@@ -37,6 +36,8 @@ interface Asked extends GroupAnswers {
 const maxLanes = 1000
 const defaultShown = 100
 const mostShown = 1000
+/** Bytes of a payload that are shown. */
+const maxShownPayload = 262_144
 
 const Milliseconds = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 0xffff_fffe }))
 const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0xffff_fffe }))
@@ -66,6 +67,7 @@ const Dead = Schema.Struct({
 })
 const Show = Schema.Struct({
   topic: Schema.String,
+  after: Schema.optionalKey(Offset),
   limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostShown })))
 })
 const Chosen = Schema.Struct({
@@ -171,7 +173,9 @@ const shown = ({ epoch, message, offset, timestamp }: DeadLetter) => ({
   id: message.id,
   headers: message.headers ?? {},
   contentType: message.contentType ?? octetsContentType,
-  payload: Buffer.from(message.payload).toString("base64")
+  // Of one that is too large for a frame its beginning.
+  payload: Buffer.from(message.payload.subarray(0, maxShownPayload)).toString("base64"),
+  size: message.payload.length
 })
 
 const methods: ReadonlyMap<string, Method> = new Map([
@@ -221,11 +225,11 @@ const methods: ReadonlyMap<string, Method> = new Map([
   ],
   [
     "dead.show",
-    method(Show, ({ deadLetters, identity, maxAnswer }, { limit = defaultShown, topic }) =>
+    method(Show, ({ deadLetters, identity, maxAnswer }, { after, limit = defaultShown, topic }) =>
       whoSees(
         identity,
         topic,
-        Effect.map(deadLetters.show(topic, limit), (letters) =>
+        Effect.map(deadLetters.show(topic, { after, limit, maxBytes: maxAnswer / 2 }), (letters) =>
           pageOf(letters.map(shown), ({ offset }) => String(offset), undefined, maxAnswer)
         )
       )

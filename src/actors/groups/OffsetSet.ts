@@ -33,20 +33,36 @@ export class OffsetSet {
   }
 
   has(offset: number): boolean {
-    return this.ranges.some(([from, to]) => from <= offset && offset < to)
+    const range = this.ranges[this.search(offset)]
+    return range !== undefined && range[0] <= offset
   }
 
   add(from: number, to: number): void {
     if (to <= from) return
-    const apart = this.ranges.filter((range) => range[1] < from || range[0] > to)
-    const touching = this.ranges.filter((range) => range[1] >= from && range[0] <= to)
-    const first = Math.min(from, ...touching.map((range) => range[0]))
-    const last = Math.max(to, ...touching.map((range) => range[1]))
-    this.ranges = [...apart, [first, last] as const].sort((a, b) => a[0] - b[0])
+    // Those that touch it become one with it.
+    const first = this.search(from - 1)
+    let last = first
+    while (last < this.ranges.length && this.ranges[last]![0] <= to) last++
+    const begin = Math.min(from, this.ranges[first]?.[0] ?? from)
+    const end = Math.max(to, this.ranges[last - 1]?.[1] ?? to)
+    this.ranges.splice(first, last - first, last > first ? [begin, end] : [from, to])
+  }
+
+  /** The first range that ends after `offset`. */
+  private search(offset: number): number {
+    let low = 0
+    let high = this.ranges.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.ranges[middle]![1] > offset) high = middle
+      else low = middle + 1
+    }
+    return low
   }
 
   /** Forgets the offsets before `offset`. */
   forget(offset: number): void {
+    if ((this.ranges[0]?.[0] ?? offset) >= offset) return
     this.ranges = this.ranges
       .filter(([, to]) => to > offset)
       .map(([from, to]) => [Math.max(from, offset), to] as const)

@@ -2,7 +2,7 @@
  * Publishes what requests bring, by one client of the hub's that all of them share. A publish waits for its receipt, a
  * limited time; what is refused left no trace, and what had no receipt in time may still take effect.
  */
-import { Effect, Exit, Scope, Semaphore } from "effect"
+import { Effect, Exit, Fiber, Scope, Semaphore } from "effect"
 import type { Hub } from "../../actors/Hub.ts"
 import type {
   LocalConnection,
@@ -41,9 +41,12 @@ export class HttpPublisher {
   ): Effect.Effect<LocalReceipt, Refusal> {
     return Effect.flatMap(this.connection, (connection) => {
       if (isFull(connection, topic, this.settings)) return Effect.fail(refusalOfError("queue-full"))
-      return connection.publish(session, topic, messages, options).pipe(
-        Effect.mapError(refusalOfError1),
-        Effect.timeoutOrElse({
+      const publishing = Effect.mapError(connection.publish(session, topic, messages, options), toRefusal)
+      // Most topics answer at once, and then nothing has to be timed.
+      const fiber = Effect.runFork(publishing)
+      return (
+        fiber.pollUnsafe() ??
+        Effect.timeoutOrElse(Fiber.join(fiber), {
           duration: this.settings.httpPublishTimeout,
           orElse: () => Effect.fail(unconfirmed)
         })
@@ -54,7 +57,7 @@ export class HttpPublisher {
   /** Asks the hub as a client does. */
   request(method: string, body: Uint8Array): Effect.Effect<Uint8Array, Refusal> {
     return Effect.flatMap(this.connection, (connection) =>
-      Effect.mapError(connection.request(method, body), refusalOfError1)
+      Effect.mapError(connection.request(method, body), toRefusal)
     )
   }
 
@@ -86,7 +89,7 @@ export class HttpPublisher {
   )
 }
 
-const refusalOfError1 = (code: ErrorCode): Refusal => refusalOfError(code)
+const toRefusal = (code: ErrorCode): Refusal => refusalOfError(code)
 
 const unconfirmed = refusal(
   "QUEUE_FULL",

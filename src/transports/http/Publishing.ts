@@ -44,24 +44,43 @@ export const publishOne = (
   context: PublishContext,
   query: URLSearchParams
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, Refusal> => {
+  const contentType = context.request.headers["content-type"]
+  const isBody = !isJson(contentType) && (contentType !== undefined || query.has("topic"))
+  const publishing = isBody
+    ? publishRaw(context, contentType ?? octetsContentType, query)
+    : publishJson(context)
+  return Effect.map(publishing, (receipt) => jsonResponse(receipt, 202))
+}
+
+/** The same, of a body that says everything. */
+export const publishJson = (context: PublishContext): Effect.Effect<Receipt, Refusal> => {
   const { request, web } = context
   const limits = web.limitsOf(context.identity)
-  const contentType = request.headers["content-type"]
-  const isBody = !isJson(contentType) && (contentType !== undefined || query.has("topic"))
   const { httpReadTimeout: timeout } = web.settings
-  const maxBytes = isBody ? limits.maxPayload : limits.maxBytes
-  return readBody(request, { maxBytes, timeout }).pipe(
-    Effect.flatMap((body) => {
-      const message = isBody
-        ? readRawMessage(body, contentType ?? octetsContentType, query)
-        : decodePublishBody(body, limits)
-      return message._tag === "Fault"
-        ? Effect.fail(refusal(message.code, message.message))
-        : publishMessage(context, message)
-    }),
-    Effect.map((receipt) => jsonResponse(receipt, 202))
+  return Effect.flatMap(readBody(request, { maxBytes: limits.maxBytes, timeout }), (body) =>
+    publishRead(context, decodePublishBody(body, limits))
   )
 }
+
+const publishRaw = (
+  context: PublishContext,
+  contentType: string,
+  query: URLSearchParams
+): Effect.Effect<Receipt, Refusal> => {
+  const { maxPayload: maxBytes } = context.web.limitsOf(context.identity)
+  const { httpReadTimeout: timeout } = context.web.settings
+  return Effect.flatMap(readBody(context.request, { maxBytes, timeout }), (body) =>
+    publishRead(context, readRawMessage(body, contentType, query))
+  )
+}
+
+const publishRead = (
+  context: PublishContext,
+  message: TopicMessage | BodyFault
+): Effect.Effect<Receipt, Refusal> =>
+  message._tag === "Fault"
+    ? Effect.fail(refusal(message.code, message.message))
+    : publishMessage(context, message)
 
 const publishMessage = (context: PublishContext, given: TopicMessage): Effect.Effect<Receipt, Refusal> => {
   const forbidden = mayPublish(context.identity, given.topic)

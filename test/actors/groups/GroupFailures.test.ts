@@ -284,7 +284,7 @@ describe("group - dead letters", () => {
         yield* client.refuse("g", yield* client.received())
         const letters = yield* client.received(2)
         assert.deepStrictEqual(texts(letters), ["x"])
-        yield* client.refuse("undertaker", letters)
+        yield* client.refuse("undertaker", letters, { fate: "dead" })
         assert.deepInclude(yield* client.info("undertaker"), { lag: 1, parked: 1, deadLettered: 0 })
       }).pipe(Effect.provide(hubWith()))
   )

@@ -1,4 +1,6 @@
 /** The end of the web side, under load: who waits is answered, streams say why, and nothing accepted is lost. */
+import { readFileSync } from "node:fs"
+import * as Https from "node:https"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Hub } from "../../../src/actors/Hub.ts"
@@ -87,7 +89,45 @@ describe("http drain", () => {
   )
 })
 
+const file = (name: string) => new URL(`../../fixtures/tls/${name}`, import.meta.url).pathname
+
 describe("web server", () => {
+  it.live("web server - speaks TLS 1.3 and nothing older", () =>
+    Effect.gen(function* () {
+      const { host, isSecure, port } = yield* WebServer
+      assert.isTrue(isSecure)
+      const ca = readFileSync(file("ca.pem"))
+      const status = (options: Https.RequestOptions) =>
+        Effect.callback<number | undefined>((resume) => {
+          const request = Https.get(
+            { host, port, ca, servername: "localhost", path: "/health", ...options },
+            (answer) => {
+              answer.resume()
+              resume(Effect.succeed(answer.statusCode))
+            }
+          )
+          request.on("error", () => resume(Effect.succeed(undefined)))
+        })
+      assert.strictEqual(yield* status({ agent: false }), 200)
+      assert.isUndefined(yield* status({ agent: false, maxVersion: "TLSv1.2" }))
+    }).pipe(Effect.provide(webHub({ tlsCert: file("server.pem"), tlsKey: file("server-key.pem") })))
+  )
+
+  it.live("web server - a port for WebSocket alone upgrades, and has no API", () =>
+    Effect.gen(function* () {
+      const { host, port, wsPort } = yield* WebServer
+      assert.notStrictEqual(port, wsPort)
+      const onWs = Effect.provideService(WebServer, { host, port: wsPort, wsPort, isSecure: false })
+      const answer = yield* onWs(ask("/health"))
+      assert.deepInclude(answer.json, { status: 404, code: "NOT_FOUND" })
+      const raw = yield* onWs(rawSocket)
+      raw.write(
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+      )
+      yield* raw.says(/^HTTP\/1\.1 101 /)
+    }).pipe(Effect.scoped, Effect.provide(webHub({ wsPort: 0 })))
+  )
+
   it.live("web server - does not listen unless told to", () =>
     Effect.gen(function* () {
       const { port, wsPort } = yield* WebServer

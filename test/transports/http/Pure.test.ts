@@ -92,7 +92,10 @@ describe("bulk plan", () => {
       for (const { messages, places, priority, topic } of batches) {
         assert.lengthOf(messages, places.length)
         if (messages.some(({ id }) => id !== undefined)) assert.lengthOf(messages, 1)
-        for (const place of places) assert.deepInclude(given[place], { topic, priority })
+        for (const place of places) {
+          assert.strictEqual(given[place]?.topic, topic)
+          assert.strictEqual(given[place]?.priority, priority)
+        }
       }
       for (const topic of new Set(given.map((each) => each.topic))) {
         const order = batches.filter((batch) => batch.topic === topic).flatMap(({ places }) => places)
@@ -106,7 +109,10 @@ describe("bulk plan", () => {
 })
 
 describe("origins", () => {
-  const rules = (allowed?: ReadonlyArray<string>, isLoopback = false) => ({ allowed, isLoopback })
+  const rules = (allowed?: ReadonlyArray<string>, isLoopback = false): OriginRules => ({
+    allowed,
+    isLoopback
+  })
 
   it.each([
     ["*", true],
