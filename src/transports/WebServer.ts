@@ -17,7 +17,7 @@ import { problemOf } from "../protocol/json/Problem.ts"
 import { isAllowedOrigin, type OriginRules } from "../protocol/Origins.ts"
 import { Auth } from "../services/Auth.ts"
 import { Settings } from "../services/Settings.ts"
-import { authenticate } from "./http/Caller.ts"
+import { authenticate, limitKeyOf } from "./http/Caller.ts"
 import { directPublish } from "./http/DirectPublish.ts"
 import * as Handlers from "./http/Handlers.ts"
 import { HttpPublisher } from "./http/HttpPublisher.ts"
@@ -74,7 +74,14 @@ const make = Effect.gen(function* () {
   const sockets = yield* Effect.provideService(
     makeWebSockets({
       deflate: web.settings.wsDeflate,
-      authenticate: (request) => authenticate(auth, request)
+      authenticate: (request) => authenticate(auth, request),
+      admission: (request, identity) => (messages) => {
+        const limit = identity.limits.messagesPerMinute ?? web.settings.rateLimitPerClient
+        return Effect.mapError(
+          web.rate.take(limitKeyOf(identity, request), messages, limit),
+          ({ problem }) => problem
+        )
+      }
     }),
     Scope.Scope,
     inner

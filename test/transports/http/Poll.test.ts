@@ -114,14 +114,15 @@ describe("http poll", () => {
   it.live("http poll - one publish answers all who wait", () =>
     Effect.gen(function* () {
       const polls = yield* Effect.forkScoped(
-        Effect.all(new Array(500).fill(ask("/api/v1/poll?topics=a&timeout=20")), { concurrency: 500 }),
+        Effect.forEach(Array.from({ length: 500 }), () => ask("/api/v1/poll?topics=a&timeout=20"), {
+          concurrency: 500
+        }),
         { startImmediately: true }
       )
       yield* subscribed(500)
       yield* publish("a", { n: 1 })
       const answers = yield* Fiber.join(polls)
-      assert.isTrue(answers.every(({ text }) => text === answers[0]?.text))
-      assert.deepStrictEqual(payloads(answers[0]?.json.messages ?? []), [{ n: 1 }])
+      for (const { json } of answers) assert.deepStrictEqual(payloads(json.messages), [{ n: 1 }])
       const hub = yield* Hub
       while ((yield* hub.metrics).connections > 1) yield* Effect.sleep(2)
     }).pipe(Effect.scoped, Effect.provide(webHub()))
