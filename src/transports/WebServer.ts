@@ -27,7 +27,9 @@ import { makePublishRate } from "./http/PublishRate.ts"
 import { refuseSocket } from "./http/RefuseSocket.ts"
 import { Web, WebState } from "./http/Web.ts"
 import { type WebAppOptions, webApp } from "./http/WebApp.ts"
-import { addressText, isLoopback, listening, TcpServerError, tlsOptions } from "./TcpServer.ts"
+import { isLoopback, listening, tlsOptions } from "./Listening.ts"
+import { addressText } from "./TcpServer.ts"
+import { TcpServerError } from "./TcpServerError.ts"
 import { makeWebSockets, type WebSockets } from "./websocket/WebSocketServer.ts"
 
 export class WebServer extends Context.Service<
