@@ -53,7 +53,8 @@ const messages: Partial<Record<ErrorCode, string>> = {
   "topic-not-found": "no topic of this name exists, and topics are not made by use here",
   forbidden: "this client may not do that with this topic, pattern or group",
   "bad-request": "the request is not one, or its parts do not fit together",
-  "invalid-pattern": "not a pattern: segments joined by dots, where * is one segment and a final > one or more",
+  "invalid-pattern":
+    "not a pattern: segments joined by dots, where * is one segment and a final > one or more",
   "limit-reached": "a limit of this hub was reached",
   "message-too-large": "a payload is larger than this hub takes",
   "malformed-batch": "the records of the batch are not what its header says",

@@ -34,7 +34,10 @@ describe("polestar hub", () => {
       }).pipe(Effect.scoped, Effect.provide(Polestar.layerTcp({ port: hub.port })))
       const ended = yield* hub.ended
       assert.strictEqual(ended.code, 0)
-      assert.match(ended.stdout, /^ready tcp=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ pid=\d+ hub=[0-9a-f-]{36}\n$/)
+      assert.match(
+        ended.stdout,
+        /^ready tcp=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ pid=\d+ hub=[0-9a-f-]{36}\n$/
+      )
       assert.match(ended.stderr, /^\S+ INFO {2}draining\n$/)
     })
   )

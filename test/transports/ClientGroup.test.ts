@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { isGroupName } from "../../src/actors/groups/GroupRecord.ts"
+import { isGroupName } from "../../src/protocol/TopicName.ts"
 import { clientGroupName } from "../../src/transports/ClientGroup.ts"
 
 describe("client groups", () => {
