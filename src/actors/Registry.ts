@@ -125,7 +125,11 @@ export class Registry {
 
   /** Makes the topics that the pattern matches and that only the log knows of. */
   wake(pattern: string): void {
-    this.forEachStored(pattern, (name) => this.make(name, true))
+    if (isLiteral(pattern)) this.forEachStored(pattern, (name) => this.make(name, true))
+    else {
+      for (const name of this.options.messageLog.names())
+        if (matches(pattern, name) && this.topics.get(name) === undefined) this.make(name, true)
+    }
   }
 
   /** The topics that the pattern matches and that only the log knows of. */

@@ -72,6 +72,9 @@ const topicOfHeld = (key: Uint8Array): string =>
 
 const numberOf = (key: Uint8Array): number => readBigU48(key, 6)
 
+/** Milliseconds before what could not be forgotten is tried again. */
+const retryAfter = 1000
+
 export class HeldMessages {
   private readonly environment: Environment
   private readonly publishers: PublisherBytes
@@ -218,7 +221,10 @@ export class HeldMessages {
         this.first = undefined
         next()
       },
-      failed: next
+      failed: (reason) => {
+        if (reason !== "closed")
+          setTimeout(() => this.forgetTopic(topic, upTo, done, from), retryAfter).unref()
+      }
     })
   }
 }

@@ -45,6 +45,9 @@ const decodeRest = (key: Uint8Array, value: Uint8Array): Rest => ({
   name: decodeText(value.subarray(8)) ?? ""
 })
 
+/** Milliseconds before what could not be deleted is tried again. */
+const retryAfter = 1000
+
 export class Removal {
   private readonly environment: Environment
   private readonly writer: Writer
@@ -132,8 +135,10 @@ export class Removal {
       done: () => {
         if (keys.length === sliceKeys) this.deleteEntries(topic)
       },
-      // The mark is still there when the folder is opened again.
-      failed: () => undefined
+      // The mark stays, so that it goes on also if the folder is closed before.
+      failed: (reason) => {
+        if (reason !== "closed") setTimeout(() => this.deleteEntries(topic), retryAfter).unref()
+      }
     })
   }
 }
