@@ -8,6 +8,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { Context, Effect, type FileSystem, Layer, Option } from "effect"
 import { Hub } from "../actors/Hub.ts"
+import { Auth } from "../services/Auth.ts"
 import { Settings } from "../services/Settings.ts"
 import { isLoopback, listening, tlsOptions } from "./Listening.ts"
 import { socketDuplex } from "./SocketDuplex.ts"
@@ -26,11 +27,14 @@ export class TcpServer extends Context.Service<
   }
 >()("polestar/transports/TcpServer") {
   /** Listens where the settings say. */
-  static readonly layer: Layer.Layer<TcpServer, TcpServerError, Hub | Settings | FileSystem.FileSystem> =
-    Layer.effect(
-      TcpServer,
-      Effect.suspend(() => make)
-    )
+  static readonly layer: Layer.Layer<
+    TcpServer,
+    TcpServerError,
+    Auth | Hub | Settings | FileSystem.FileSystem
+  > = Layer.effect(
+    TcpServer,
+    Effect.suspend(() => make)
+  )
 }
 
 const createServer = (secure: Option.Option<Tls.TlsOptions>, accept: (socket: Socket) => void) =>
@@ -70,7 +74,8 @@ const make = Effect.gen(function* () {
   )
   const address = server.address()
   const bound = address !== null && typeof address === "object" ? address : { address: ip, port }
-  if (!isLoopback(bound.address) && !tlsRequestClientCertificate) {
+  const { isOn } = yield* Auth
+  if (!isLoopback(bound.address) && !tlsRequestClientCertificate && !isOn) {
     yield* Effect.logWarning(
       `LISTENING ON ${addressText(bound.address, bound.port)}, BEYOND THIS MACHINE, WITHOUT AUTHENTICATION: ` +
         "whoever reaches it can publish and subscribe"

@@ -4,6 +4,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, FileSystem, Layer, Scope } from "effect"
 import { Hub } from "../../src/actors/Hub.ts"
+import { Auth } from "../../src/services/Auth.ts"
 import type { HubMetrics } from "../../src/services/HubMetrics.ts"
 import type { SettingsInput } from "../../src/services/Settings.ts"
 import { socketDuplex } from "../../src/transports/SocketDuplex.ts"
@@ -16,6 +17,7 @@ const file = (name: string) => new URL(`../fixtures/tls/${name}`, import.meta.ur
 
 const serverWith = (input: SettingsInput = {}) =>
   TcpServer.layer.pipe(
+    Layer.provide(Auth.layerOff),
     Layer.provideMerge(hubWith({ port: 0, ...input })),
     Layer.provideMerge(NodeFileSystem.layer)
   )
