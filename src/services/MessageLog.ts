@@ -35,6 +35,19 @@ const reasons = {
   io: "cannot be used"
 } as const
 
+/** Epochs rise with time: so many of them differ for logs that are made in the same millisecond. */
+export const epochsPerMillisecond = 1024
+
+/** What a topic keeps; an engine may keep compacted topics for longer than `age`. */
+export interface TopicLimits {
+  /** Messages a topic keeps; 0 keeps none. */
+  readonly messages: number
+  /** Bytes a topic keeps, frames included. */
+  readonly bytes: number
+  /** Milliseconds for which a message is kept. */
+  readonly age: number
+}
+
 /** A topic, as its log sees it: told of batches that were not kept at once. */
 export interface LogOwner extends BatchOwner {
   /** The batch is kept, and can be read. Told in the order of the offsets, which is that of `append`. */

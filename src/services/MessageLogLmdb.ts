@@ -5,6 +5,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import { Slab } from "../protocol/Batch.ts"
 import { decodeText, encodeText } from "../protocol/Bytes.ts"
+import { deadLetterPrefix } from "../protocol/TopicName.ts"
 import { Compaction } from "./lmdb/Compaction.ts"
 import { PublisherBytes } from "./lmdb/EntryKey.ts"
 import { openFolder } from "./lmdb/Folder.ts"
@@ -13,16 +14,21 @@ import { make as makeState } from "./lmdb/LmdbState.ts"
 import { LmdbTopicLog } from "./lmdb/LmdbTopicLog.ts"
 import { decodeTopic, type TopicRecord } from "./lmdb/Records.ts"
 import { Removal } from "./lmdb/Removal.ts"
-import type { LmdbOptions, Shared, TopicLimits } from "./lmdb/Shared.ts"
+import type { LmdbOptions, Shared } from "./lmdb/Shared.ts"
 import { bytesOf, messagesOf, newNumbers, numbersOf } from "./lmdb/TopicPlace.ts"
-import { type LogOwner, MessageLog, MessageLogError, type TopicLog, type TopicPlace } from "./MessageLog.ts"
+import {
+  epochsPerMillisecond,
+  type LogOwner,
+  MessageLog,
+  MessageLogError,
+  type TopicLimits,
+  type TopicLog,
+  type TopicPlace
+} from "./MessageLog.ts"
 import { StateStore } from "./StateStore.ts"
 
-export type { LmdbOptions, TopicLimits } from "./lmdb/Shared.ts"
+export type { LmdbOptions } from "./lmdb/Shared.ts"
 
-const deadLetterPrefix = "$dead."
-/** Epochs rise with time, and differ for logs that were made in the same millisecond. */
-const epochsPerMillisecond = 1024
 /** Closed topics that are looked at each time the log is tidied. */
 const tidiedAtOnce = 500
 

@@ -4,9 +4,15 @@
  * of them: opened again it goes on there, so that who resumes after its last message has missed nothing.
  */
 import { Clock, Effect, Layer, Random } from "effect"
-import { type LogOwner, MessageLog, type TopicLog } from "./MessageLog.ts"
+import {
+  epochsPerMillisecond,
+  type LogOwner,
+  MessageLog,
+  type TopicLimits,
+  type TopicLog
+} from "./MessageLog.ts"
 import { HeldBatches } from "./memory/HeldBatches.ts"
-import { MemoryTopicLog, type Place, type Shared, type TopicLimits } from "./memory/MemoryTopicLog.ts"
+import { MemoryTopicLog, type Place, type Shared } from "./memory/MemoryTopicLog.ts"
 import { SegmentStore } from "./memory/SegmentStore.ts"
 
 export interface MemoryLimits extends TopicLimits {
@@ -20,9 +26,6 @@ export interface MemoryLimits extends TopicLimits {
 }
 
 const defaultHeldBytes = 64 * 1024 * 1024
-
-/** Epochs rise with time, and differ for logs that were made in the same millisecond. */
-const epochsPerMillisecond = 1024
 
 /** Closed topics whose place is remembered: about 10 MB. */
 const maxPlaces = 65_536

@@ -31,8 +31,7 @@ interface Dying {
 /** The first of a lane's messages that are to be buried. */
 const dyingOf = ({ lane }: GroupLane): ReadonlyArray<Dying> => {
   const dying: Array<Dying> = []
-  for (const { count, error, failures, offset, state, until } of lane.entries()) {
-    if (state !== "dying") continue
+  for (const { count, error, failures, offset, until } of lane.dyingEntries()) {
     for (let at = offset; at < offset + count; at++) dying.push({ offset: at, failures, time: until, error })
     if (dying.length >= burialsAtOnce) return dying.slice(0, burialsAtOnce)
   }

@@ -41,8 +41,6 @@ export class Slot<M> implements Entry<M> {
   priority: number
   /** False in order "key" until the messages were seen. Only a ready entry can be so. */
   isKeyKnown = true
-  /** It waits for its dead letter to be tried again, not for its delivery. */
-  isDoomed = false
 
   constructor(offset: number, count: number, priority: number, batch: Batch | undefined) {
     this.offset = offset
@@ -65,7 +63,6 @@ export class Slot<M> implements Entry<M> {
     slot.error = this.error
     slot.key = this.key
     slot.isKeyKnown = this.isKeyKnown
-    slot.isDoomed = this.isDoomed
     return slot
   }
 }

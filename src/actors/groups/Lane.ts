@@ -218,27 +218,14 @@ export class Lane<M> {
     for (let slot = due.first; slot !== undefined && slot.until <= now; slot = due.first) {
       changed += slot.count
       if (slot.state === "flying") this.fail(slot, "again", now, undefined, waitRanOut)
-      else this.pendingEntries.change(slot, slot.isDoomed ? "dying" : "ready")
+      else this.pendingEntries.change(slot, "ready")
     }
     return changed
   }
 
-  firstDying(): Entry<M> | undefined {
-    return this.pendingEntries.dying.first
-  }
-
-  /** A dying entry is done: its dead letters are stored. */
-  bury(entry: Entry<M>): void {
-    const slot = this.pendingEntries.find(entry)
-    if (slot?.state === "dying") this.pendingEntries.drop(slot, slot.offset, slot.end)
-  }
-
-  /** The dead letters of a dying entry could not be stored: it waits until `until`, and then it is dying again. */
-  revive(entry: Entry<M>, until: number): void {
-    const slot = this.pendingEntries.find(entry)
-    if (slot?.state !== "dying") return
-    this.pendingEntries.change(slot, "waiting", until)
-    slot.isDoomed = true
+  /** What is to be buried, in order; the lane must not change while it is walked. */
+  dyingEntries(): Iterable<Entry<M>> {
+    return this.pendingEntries.dying
   }
 
   /** What is parked is ready. Answers how many. */

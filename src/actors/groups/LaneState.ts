@@ -60,7 +60,7 @@ const readText = (reader: ByteReader): string => {
 }
 
 const stateOf = <M>(slot: Slot<M>): (typeof written)[number] =>
-  slot.isDoomed ? "dying" : slot.state === "flying" ? "ready" : slot.state
+  slot.state === "flying" ? "ready" : slot.state
 
 /** A dead letter is told from an earlier one of the same message by when it died. */
 const hasTime = (state: EntryState): boolean => state === "waiting" || state === "dying"

@@ -92,7 +92,6 @@ export class Pending<M> {
     slot.until = until
     slot.member = member
     slot.batch = undefined
-    slot.isDoomed = false
     this.enter(slot)
     this.settle(slot)
   }

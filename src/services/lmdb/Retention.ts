@@ -1,8 +1,9 @@
 /** What a topic forgets: messages are bounded exactly, by cutting the oldest batch; bytes and age by whole batches. */
+
+import type { TopicLimits } from "../MessageLog.ts"
 import { countOf, offsetOf, timestampOf } from "./EntryKey.ts"
 import type { Store } from "./Environment.ts"
 import { Heads } from "./Heads.ts"
-import type { TopicLimits } from "./Shared.ts"
 import { bytesOf, messagesOf, type Numbers } from "./TopicPlace.ts"
 import type { WriteSet } from "./Writer.ts"
 

@@ -1,4 +1,5 @@
 /** What the topics of a folder have in common. */
+import type { TopicLimits } from "../MessageLog.ts"
 import type { Compaction } from "./Compaction.ts"
 import type { PublisherBytes } from "./EntryKey.ts"
 import type { Environment, Failure } from "./Environment.ts"
@@ -6,15 +7,6 @@ import type { HeldMessages } from "./HeldMessages.ts"
 import type { LmdbTopicLog } from "./LmdbTopicLog.ts"
 import type { Removal } from "./Removal.ts"
 import type { Writer } from "./Writer.ts"
-
-export interface TopicLimits {
-  /** Messages a topic keeps; 0 keeps none. */
-  readonly messages: number
-  /** Bytes a topic keeps, frames included. */
-  readonly bytes: number
-  /** Milliseconds for which a message is kept; not in compacted topics, where the last of each key stays. */
-  readonly age: number
-}
 
 export interface LmdbOptions {
   /** The folder; made if it is not there. */

@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import { Batch, sliceBatch } from "../../protocol/Batch.ts"
 import { readU32 } from "../../protocol/Bytes.ts"
 import { PublishHeader, readPublish } from "../../protocol/Publish.ts"
-import { type LogOwner, MessageLogError, type TopicLog } from "../MessageLog.ts"
+import { type LogOwner, MessageLogError, type TopicLimits, type TopicLog } from "../MessageLog.ts"
 import type { HeldBatches } from "./HeldBatches.ts"
 import { Landmarks } from "./Landmarks.ts"
 import {
@@ -21,15 +21,6 @@ import {
   withSkip
 } from "./Segment.ts"
 import type { Chain, SegmentStore } from "./SegmentStore.ts"
-
-export interface TopicLimits {
-  /** Messages a topic keeps; 0 keeps none. */
-  readonly messages: number
-  /** Bytes a topic keeps, frames included. */
-  readonly bytes: number
-  /** Milliseconds for which a message is kept. */
-  readonly age: number
-}
 
 /** What is left of a topic that was closed. */
 export type Place = Pick<TopicLog, "epoch" | "nextOffset" | "lostUntil">

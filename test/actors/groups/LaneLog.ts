@@ -1,8 +1,12 @@
 /** A log for the tests of lanes: batches whose messages say where they stand. */
+import type { Entry, Lane } from "../../../src/actors/groups/Lane.ts"
 import { Batch } from "../../../src/protocol/Batch.ts"
 import { ByteWriter, decodeText, encodeText } from "../../../src/protocol/Bytes.ts"
 import { encodePublish, forEachMessage } from "../../../src/protocol/Publish.ts"
 import { ownerOf } from "../../contracts/TextBatches.ts"
+
+/** What the lane buries next. */
+export const firstDying = <M>(lane: Lane<M>): Entry<M> | undefined => [...lane.dyingEntries()][0]
 
 const owner = ownerOf("weather.london")
 

@@ -10,7 +10,6 @@ export interface ModelMessage {
   error: string
   isAtHand: boolean
   isKeyKnown: boolean
-  isDoomed: boolean
   priority: number
 }
 
@@ -143,16 +142,9 @@ export class LaneModel {
       changed++
       if (message.state === "flying")
         this.fail(message, "again", now, undefined, "the acknowledgement wait ran out")
-      else this.move(message, message.isDoomed ? "dying" : "ready")
+      else this.move(message, "ready")
     })
     return changed
-  }
-
-  revive(offset: number, count: number, until: number): void {
-    this.each(offset, offset + count, (message) => {
-      this.move(message, "waiting", until)
-      message.isDoomed = true
-    })
   }
 
   release(): number {
@@ -173,7 +165,6 @@ export class LaneModel {
 
   crash(): void {
     for (const message of this.messages.values()) {
-      if (message.isDoomed) this.move(message, "dying", message.until)
       if (message.state === "flying") this.move(message, "ready")
       message.isAtHand = false
       if (message.state === "ready") message.isKeyKnown = this.rules.order === "any"
@@ -189,7 +180,6 @@ export class LaneModel {
       error: "",
       isAtHand: false,
       isKeyKnown: this.rules.order === "any",
-      isDoomed: false,
       priority: 0
     }
     this.messages.set(offset, message)
@@ -207,7 +197,6 @@ export class LaneModel {
     message.until = until
     message.member = member
     message.isAtHand = false
-    message.isDoomed = false
   }
 
   private fail(

@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import { type Entry, Lane, type LaneRules } from "../../../src/actors/groups/Lane.ts"
 import { type Batch, sliceBatch } from "../../../src/protocol/Batch.ts"
 import { Fates } from "../../../src/protocol/Position.ts"
-import { keyedBatch, textAt, textsOf } from "./LaneLog.ts"
+import { firstDying, keyedBatch, textAt, textsOf } from "./LaneLog.ts"
 import { LaneModel, type LoggedMessage } from "./LaneModel.ts"
 
 export const StepKinds = [
@@ -21,7 +21,6 @@ export const StepKinds = [
   "release",
   "requeue",
   "bury",
-  "revive",
   "stale",
   "reset"
 ] as const
@@ -60,7 +59,7 @@ export class LaneRun {
 
   run(steps: ReadonlyArray<Step>): void {
     for (const step of steps) {
-      const held = this.lane.peek() ?? this.lane.firstDying()
+      const held = this.lane.peek() ?? firstDying(this.lane)
       this[step.kind](step)
       this.compare()
       if (step.c % 3 === 0) this.old = held
@@ -79,7 +78,7 @@ export class LaneRun {
       assert.isAbove(left, 0, "it does not end")
       this.now = Math.max(this.now, lane.nextDue === Infinity ? 0 : lane.nextDue)
       assert.strictEqual(lane.expire(this.now), model.expire(this.now))
-      for (let entry = lane.firstDying(); entry !== undefined; entry = lane.firstDying()) {
+      for (let entry = firstDying(lane); entry !== undefined; entry = firstDying(lane)) {
         for (let at = entry.offset; at < entry.offset + entry.count; at++) dead.add(at)
         this.bury()
       }
@@ -217,17 +216,10 @@ export class LaneRun {
   }
 
   bury(): void {
-    const entry = this.lane.firstDying()
+    const entry = firstDying(this.lane)
     if (entry === undefined) return
     this.model.acknowledge(entry.offset, entry.offset + entry.count)
-    this.lane.bury(entry)
-  }
-
-  revive({ a }: Step): void {
-    const entry = this.lane.firstDying()
-    if (entry === undefined) return
-    this.model.revive(entry.offset, entry.count, this.now + 1 + (a % 20))
-    this.lane.revive(entry, this.now + 1 + (a % 20))
+    this.lane.acknowledge(entry.offset, entry.offset + entry.count)
   }
 
   /** What was answered earlier, and is no entry of the lane any more or is of another state, changes nothing. */
@@ -237,12 +229,9 @@ export class LaneRun {
     if (old === undefined || first === undefined) return
     if ([...lane.entries()].includes(old)) {
       if (old.state !== "ready") lane.give(old, 1, "m1", this.now + 1)
-      if (old.state !== "dying") lane.bury(old)
     } else {
       lane.give(old, 1, "m1", this.now + 1)
       lane.supply(old, first)
-      lane.bury(old)
-      lane.revive(old, this.now + 1)
     }
   }
 
@@ -276,7 +265,7 @@ export class LaneRun {
     assert.strictEqual(lane.readyBytes, bytes)
     assert.strictEqual(lane.peek()?.offset, model.peek())
     const dying = model.offsets.find((offset) => model.messages.get(offset)!.state === "dying")
-    assert.strictEqual(lane.firstDying()?.offset, dying)
+    assert.strictEqual(firstDying(lane)?.offset, dying)
   }
 
   /** Asks plainly before it asserts, since it runs for every message after every step. */

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
 import { Batch } from "../../../src/protocol/Batch.ts"
-import type { LogOwner } from "../../../src/services/MessageLog.ts"
+import type { LogOwner, TopicLimits } from "../../../src/services/MessageLog.ts"
 import { HeldBatches } from "../../../src/services/memory/HeldBatches.ts"
-import { MemoryTopicLog, type TopicLimits } from "../../../src/services/memory/MemoryTopicLog.ts"
+import { MemoryTopicLog } from "../../../src/services/memory/MemoryTopicLog.ts"
 import { SegmentStore } from "../../../src/services/memory/SegmentStore.ts"
 import { ownerOf, placedTexts, textBatch, whole } from "../../contracts/TextBatches.ts"
 
