@@ -64,7 +64,9 @@ export class ClientFrames {
     }
   }
 
-  fail(request: Request, code: ErrorCode, message = errorMessage(code)): void {
+  /** `what` is the pattern or the group that it was about. */
+  fail(request: Request, code: ErrorCode, message = errorMessage(code), what?: string): void {
+    this.host.options.refusals.ofFrame(this.host, code, what)
     this.host.writer.control({
       _tag: "Failure",
       session: request.session,
@@ -120,7 +122,7 @@ export class ClientFrames {
       registry,
       writer,
       { number: frame.session, id: frame.id, incarnation: frame.incarnation, name: frame.name },
-      (closed, reason, subscription) => this.host.sessionClosed(closed, reason, subscription)
+      this.host
     )
     sessions.set(frame.session, session)
     registry.sessionOpened(frame.id)
@@ -159,7 +161,7 @@ export class ClientFrames {
     if (session === undefined) return void this.fail(frame, "unknown-session")
     const refusal = this.refusal(session, frame)
     if (refusal !== undefined)
-      return void this.fail(frame, refusal[0], refusal[1] ?? errorMessage(refusal[0]))
+      return void this.fail(frame, refusal[0], refusal[1] ?? errorMessage(refusal[0]), frame.pattern)
     // The topic is made now, so that the client can be told where in it its subscription begins.
     const topic = isLiteral(frame.pattern) ? session.hub.topicNamed(frame.pattern) : undefined
     if (typeof topic === "string") return void this.fail(frame, topic)

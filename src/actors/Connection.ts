@@ -11,10 +11,11 @@ import type { Batch } from "../protocol/Batch.ts"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import { Deque } from "../protocol/Deque.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
-import { errorMessage } from "../protocol/ErrorCode.ts"
+import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
 import { decodeFrame } from "../protocol/Frame.ts"
 import { FrameReader } from "../protocol/FrameReader.ts"
 import { Op } from "../protocol/Op.ts"
+import type { Transport } from "../protocol/Transport.ts"
 import type { AuthError } from "../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../services/auth/Identity.ts"
 import { Alarm } from "./Alarm.ts"
@@ -46,6 +47,7 @@ interface Blocked {
 }
 
 export class Connection implements FrameHost, Served {
+  readonly id = crypto.randomUUID()
   readonly options: ConnectionOptions
   readonly registry: Registry
   readonly writer: ConnectionWriter
@@ -117,6 +119,10 @@ export class Connection implements FrameHost, Served {
     return this.duplex.peer
   }
 
+  get transport(): Transport {
+    return this.duplex.transport
+  }
+
   /** Whether something was delivered that the client has not taken. */
   get isWaiting(): boolean {
     return this.backlog.length > 0 || this.writer.pending > 0 || this.hasMailboxesWaiting
@@ -167,7 +173,9 @@ export class Connection implements FrameHost, Served {
         this.identity = identity
         this.gatherer.identify(identity)
         if (Number.isFinite(identity.expiresAt)) this.expiry.set(identity.expiresAt)
-        accepted()
+        const refused = this.options.connections.identified(this, identity)
+        if (refused === undefined) accepted()
+        else this.end(refused)
       },
       onFailure: (error) => this.end(closeReasonFor(error), error.message)
     })
@@ -183,6 +191,11 @@ export class Connection implements FrameHost, Served {
     this.welcomed = true
     this.name = name
     this.reader.maxFrame = this.options.maxFrame
+  }
+
+  rejected(code: ErrorCode, messages: number, topic?: string): void {
+    this.registry.counters.messagesRejected += messages
+    this.options.refusals.ofFrame(this, code, topic, messages)
   }
 
   sessionClosed(session: Session, reason: CloseReason, subscription: number): void {
@@ -333,7 +346,7 @@ export class Connection implements FrameHost, Served {
         : gatherer.add(session, bytes, start, end)
     if (code === undefined) return undefined
     gatherer.rejected()
-    this.registry.counters.messagesRejected += count
+    this.rejected(code, count)
     this.writer.control({
       _tag: "Rejected",
       session: number,

@@ -5,14 +5,18 @@ import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
 import type { Auth } from "../services/Auth.ts"
 import type { Identity } from "../services/auth/Identity.ts"
+import type { Connections } from "./Connections.ts"
 import type { Groups } from "./groups/Groups.ts"
 import type { Outlet } from "./Outlet.ts"
+import type { Peer, Refusals } from "./Refusals.ts"
 import type { Registry } from "./Registry.ts"
-import type { Session } from "./Session.ts"
+import type { Session, SessionOwner } from "./Session.ts"
 
 export interface ConnectionOptions {
   readonly registry: Registry
   readonly groups: Groups
+  readonly connections: Connections
+  readonly refusals: Refusals
   /** Says who a client is. */
   readonly auth: Auth["Service"]
   readonly hubId: string
@@ -28,7 +32,11 @@ export interface ConnectionOptions {
 }
 
 /** A client as its hub sees it. */
-export interface Served {
+export interface Served extends Peer {
+  /** What the client calls itself; empty if it does not say. */
+  readonly name: string
+  /** Why it ended, once it has. */
+  readonly reason: CloseReason
   readonly sessions: ReadonlyMap<number, Session>
   /** Whether something was delivered that the client has not taken. */
   readonly isWaiting: boolean
@@ -42,18 +50,15 @@ export interface Served {
   readonly checkWriting: () => void
 }
 
-export interface FrameHost {
+export interface FrameHost extends Peer, SessionOwner {
   readonly options: ConnectionOptions
   readonly writer: Outlet
   readonly sessions: Map<number, Session>
   /** Whether it has said hello. */
   readonly welcomed: boolean
   readonly isDraining: boolean
-  /** Who the client is; anybody until it has said hello. */
-  readonly identity: Identity
   /** Calls back with whose the token is, now or later; ends the connection if it is nobody's. */
   readonly authenticate: (token: string, accepted: () => void) => void
   readonly welcome: (name: string) => void
   readonly requests: { readonly take: (frame: FrameOf<"Request">) => void }
-  readonly sessionClosed: (session: Session, reason: CloseReason, subscription: number) => void
 }

@@ -9,21 +9,23 @@ import { duplexPair } from "../protocol/DuplexPair.ts"
 import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
 import { checkTopicName } from "../protocol/TopicName.ts"
 import { Auth, everybody } from "../services/Auth.ts"
-import { anonymous, type Identity } from "../services/auth/Identity.ts"
 import { Counters } from "../services/Counters.ts"
 import { type HubMetrics, metricsOf, registerMetrics } from "../services/HubMetrics.ts"
 import { MessageLog } from "../services/MessageLog.ts"
 import { Settings } from "../services/Settings.ts"
 import { StateStore, type StateStoreError } from "../services/StateStore.ts"
 import { makeActorSystem } from "./ActorSystem.ts"
+import { Alarm } from "./Alarm.ts"
 import { makeBatchTracer } from "./BatchTracer.ts"
+import { Connections } from "./Connections.ts"
 import { Delays } from "./Delays.ts"
 import type { ConnectionOptions, Served } from "./FrameHost.ts"
 import { DeadLetters } from "./groups/DeadLetters.ts"
 import { Groups } from "./groups/Groups.ts"
 import { answerRequest } from "./HubRequests.ts"
 import { gaugesOf, Rates, type TopicInfo, topicsOf } from "./HubView.ts"
-import { LocalConnection, type LocalOutlet } from "./LocalConnection.ts"
+import { type LocalClient, LocalConnection, type LocalOutlet, localClient } from "./LocalConnection.ts"
+import { Refusals, type Refused } from "./Refusals.ts"
 import { Registry } from "./Registry.ts"
 import { serve } from "./ServeConnection.ts"
 import { type HubError, Supervisor } from "./Supervisor.ts"
@@ -43,13 +45,15 @@ export class Hub extends Context.Service<
     /** A client's end of a connection in memory, closed with the scope. It may do all that clients may. */
     readonly connect: Effect.Effect<Duplex, never, Scope.Scope>
     /**
-     * A client of a transport in this process, which has asked who it is, until the scope closes. Fails with the reason if the hub is full or shuts
-     * down.
+     * A client of a transport in this process, which has asked who it is, until the scope closes or its identity
+     * expires. Fails with the reason if the hub or the identity has as many as it may, or the hub shuts down.
      */
     readonly connectLocal: (
       outlet: LocalOutlet,
-      identity?: Identity
+      client?: LocalClient
     ) => Effect.Effect<LocalConnection, CloseReason, Scope.Scope>
+    /** Counts and logs what a transport refused, before it became anything of the hub's. */
+    readonly refused: (refused: Refused) => void
     /** Everything that the hub counts, now. */
     readonly metrics: Effect.Effect<HubMetrics>
     /** The topics that the pattern matches, by name. */
@@ -85,7 +89,8 @@ const make = Effect.gen(function* () {
   const counters = new Counters()
   const rates = new Rates()
   const supervisor = new Supervisor(system, counters, settings)
-  const connections = new Set<Served>()
+  const connections = new Connections({ system, counters, max: settings.maxConnections })
+  const refusals = new Refusals(system, counters)
   const id = crypto.randomUUID()
   const registry = new Registry({
     system,
@@ -127,6 +132,8 @@ const make = Effect.gen(function* () {
   const options: ConnectionOptions = {
     registry,
     groups,
+    connections,
+    refusals,
     auth,
     hubId: id,
     maxMessage: settings.maxMessageSize,
@@ -141,15 +148,13 @@ const make = Effect.gen(function* () {
     })
   }
 
-  let draining = false
   const serveDuplex = (duplex: Duplex, to: ConnectionOptions = options): Effect.Effect<void> => {
     let served: Served | undefined
     const serving = serve(duplex, to, (connection) => {
       served = connection
-      counters.connectionsOpened++
-      if (connections.size >= settings.maxConnections) connection.end("too-many-connections")
-      else if (draining) connection.end("shutting-down")
+      const { refusal } = connections
       connections.add(connection)
+      if (refusal !== undefined) connection.end(refusal)
     })
     const left = Effect.sync(() => {
       if (served !== undefined) connections.delete(served)
@@ -157,31 +162,38 @@ const make = Effect.gen(function* () {
     return Effect.ensuring(serving, left)
   }
 
+  const openLocal = (outlet: LocalOutlet, client: LocalClient) =>
+    Effect.suspend(() => {
+      const { refusal } = connections
+      if (refusal !== undefined) return Effect.fail(refusal)
+      const connection = new LocalConnection(options, outlet, client)
+      connections.add(connection)
+      const refused = connections.identified(connection, client.identity)
+      if (refused === undefined) return Effect.succeed(connection)
+      connection.reason = refused
+      connections.delete(connection)
+      return Effect.fail(refused)
+    })
+  const closeLocal = (connection: LocalConnection) =>
+    Effect.sync(() => {
+      connection.end("normal")
+      Deferred.doneUnsafe(connection.gone, Effect.void)
+      connections.delete(connection)
+    })
   const connectLocal = (
     outlet: LocalOutlet,
-    identity = anonymous
+    client = localClient
   ): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.suspend(() => {
-        if (draining) return Effect.fail<CloseReason>("shutting-down")
-        if (connections.size >= settings.maxConnections)
-          return Effect.fail<CloseReason>("too-many-connections")
-        const connection = new LocalConnection(options, outlet, identity)
-        counters.connectionsOpened++
-        connections.add(connection)
-        return Effect.succeed(connection)
-      }),
-      (connection) =>
-        Effect.sync(() => {
-          connection.end("normal")
-          Deferred.doneUnsafe(connection.gone, Effect.void)
-          connections.delete(connection)
-        })
-    )
+    Effect.gen(function* () {
+      const connection = yield* Effect.acquireRelease(openLocal(outlet, client), closeLocal)
+      const { expiresAt } = client.identity
+      const expired = () => connection.end("token-expired")
+      if (Number.isFinite(expiresAt))
+        new Alarm(system, expired, undefined, yield* Effect.scope).set(expiresAt)
+      return connection
+    })
 
-  const drain = drainOf(registry, groups, connections, () => {
-    draining = true
-  })
+  const drain = drainOf(registry, groups, connections)
   // Before the drain, so that it ends after it and what the drain counts is still seen.
   yield* registerMetrics(counters, () => gaugesOf(registry, connections, messageLog, groups, rates))
   yield* Effect.addFinalizer(() => drain)
@@ -213,6 +225,7 @@ const make = Effect.gen(function* () {
       return theirs
     }),
     connectLocal,
+    refused: (refused) => refusals.add(refused),
     metrics,
     topics,
     createTopic: (name) =>
@@ -228,12 +241,7 @@ const make = Effect.gen(function* () {
 })
 
 /** Ends a hub in order: nothing new, then empty mailboxes, then goodbye. */
-const drainOf = (
-  registry: Registry,
-  groups: Groups,
-  connections: ReadonlySet<Served>,
-  begin: () => void
-): Effect.Effect<void> => {
+const drainOf = (registry: Registry, groups: Groups, connections: Connections): Effect.Effect<void> => {
   const emptied = Effect.gen(function* () {
     const isBusy = () => {
       let busy = false
@@ -246,7 +254,7 @@ const drainOf = (
     yield* Effect.repeat(Effect.void, { schedule: Schedule.spaced("10 millis"), while: isBusy })
   })
   const drain = Effect.gen(function* () {
-    begin()
+    connections.isDraining = true
     for (const connection of connections) connection.isDraining = true
     yield* Effect.timeoutOption(emptied, registry.settings.drainTimeout)
     for (const connection of connections) connection.end("shutting-down")

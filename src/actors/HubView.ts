@@ -2,7 +2,7 @@
 import type { Counters } from "../services/Counters.ts"
 import type { HubGauges } from "../services/HubMetrics.ts"
 import type { MessageLog, TopicPlace } from "../services/MessageLog.ts"
-import type { Served } from "./FrameHost.ts"
+import type { Connections } from "./Connections.ts"
 import type { Groups } from "./groups/Groups.ts"
 import type { Registry } from "./Registry.ts"
 import type { Topic } from "./Topic.ts"
@@ -87,7 +87,7 @@ export class Rates {
 /** Walks all topics and sessions: for those who ask, not for the hot path. */
 export const gaugesOf = (
   registry: Registry,
-  connections: ReadonlySet<Served>,
+  connections: Connections,
   messageLog: MessageLog["Service"],
   groups: Groups,
   rates: Rates
@@ -117,6 +117,7 @@ export const gaugesOf = (
   return {
     topics: registry.topics.size,
     connections: connections.size,
+    connectionsByTransport: connections.byTransport(),
     sessions,
     subscriptions: registry.subscriptions.size,
     groups: allGroups.length,

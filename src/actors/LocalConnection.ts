@@ -12,7 +12,8 @@ import type { Frame, FrameOf } from "../protocol/Frame.ts"
 import { checkRecords, encodeRecord, type Message } from "../protocol/Message.ts"
 import type { Durability } from "../protocol/Position.ts"
 import { beginPublish, endPublish, maxRecordsPerFrame } from "../protocol/Publish.ts"
-import type { Identity } from "../services/auth/Identity.ts"
+import type { Transport } from "../protocol/Transport.ts"
+import { anonymous, type Identity } from "../services/auth/Identity.ts"
 import { ClientFrames } from "./ClientFrames.ts"
 import type { ConnectionOptions, FrameHost, Served } from "./FrameHost.ts"
 import type { Outlet } from "./Outlet.ts"
@@ -44,7 +45,24 @@ export interface LocalReceipt {
   readonly duplicate: boolean
 }
 
+/** Who is at the other end of a transport in this process. */
+export interface LocalClient {
+  readonly transport: Transport
+  /** Where it is, for logs. */
+  readonly peer: string
+  readonly identity: Identity
+}
+
+/** In this process, and not asked who it is. */
+export const localClient: LocalClient = { transport: "memory", peer: "memory", identity: anonymous }
+
 export class LocalConnection implements FrameHost, Served {
+  readonly id = crypto.randomUUID()
+  readonly name = ""
+  readonly transport: Transport
+  readonly peer: string
+  /** Why it ended. */
+  reason: CloseReason = "normal"
   readonly options: ConnectionOptions
   readonly writer: LocalOutlet
   readonly sessions = new Map<number, Session>()
@@ -56,8 +74,10 @@ export class LocalConnection implements FrameHost, Served {
   private readonly frames: ClientFrames
   private sequence = 0
 
-  constructor(options: ConnectionOptions, outlet: LocalOutlet, identity: Identity) {
+  constructor(options: ConnectionOptions, outlet: LocalOutlet, { identity, peer, transport }: LocalClient) {
     this.identity = identity
+    this.transport = transport
+    this.peer = peer
     this.options = options
     this.writer = outlet
     this.frames = new ClientFrames(this, true)
@@ -104,7 +124,10 @@ export class LocalConnection implements FrameHost, Served {
     options: LocalPublish = {}
   ): Effect.Effect<LocalReceipt, ErrorCode> {
     return Effect.callback<LocalReceipt, ErrorCode>((resume) => {
-      const refuse = (code: ErrorCode) => resume(Effect.fail(code))
+      const refuse = (code: ErrorCode) => {
+        this.rejected(code, messages.length, topic)
+        resume(Effect.fail(code))
+      }
       const opened = this.sessions.get(session)
       if (this.isDraining || this.isEnded) return refuse("shutting-down")
       if (opened === undefined) return refuse("unknown-session")
@@ -162,6 +185,11 @@ export class LocalConnection implements FrameHost, Served {
 
   welcome(): void {}
 
+  rejected(code: ErrorCode, messages: number, topic: string): void {
+    this.options.registry.counters.messagesRejected += messages
+    this.options.refusals.ofFrame(this, code, topic, messages)
+  }
+
   sessionClosed(session: Session, reason: CloseReason, subscription: number): void {
     if (this.sessions.get(session.number) !== session) return
     this.sessions.delete(session.number)
@@ -172,6 +200,7 @@ export class LocalConnection implements FrameHost, Served {
   end(reason: CloseReason): void {
     if (this.isEnded) return
     this.isEnded = true
+    this.reason = reason
     this.options.registry.counters.closed(reason)
     for (const session of [...this.sessions.values()]) session.close(reason)
     this.writer.ended(reason)

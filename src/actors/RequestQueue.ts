@@ -4,7 +4,8 @@ import { Deque } from "../protocol/Deque.ts"
 import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
 import type { ConnectionWriter } from "./ConnectionWriter.ts"
-import type { ConnectionOptions, FrameHost } from "./FrameHost.ts"
+import type { ConnectionOptions } from "./FrameHost.ts"
+import type { Peer } from "./Refusals.ts"
 
 type Request = Pick<FrameOf<"Request">, "request" | "method" | "body">
 
@@ -12,16 +13,16 @@ type Request = Pick<FrameOf<"Request">, "request" | "method" | "body">
 const maxRequests = 64
 
 export class RequestQueue {
-  private readonly options: Pick<ConnectionOptions, "answer" | "registry">
-  private readonly host: Pick<FrameHost, "identity">
+  private readonly options: Pick<ConnectionOptions, "answer" | "refusals" | "registry">
+  private readonly host: Peer
   private readonly writer: ConnectionWriter
   private readonly scope: Scope.Scope
   private readonly requests = new Deque<Request>()
 
   /** Requests that are not answered when the scope closes never are. */
   constructor(
-    options: Pick<ConnectionOptions, "answer" | "registry">,
-    host: Pick<FrameHost, "identity">,
+    options: Pick<ConnectionOptions, "answer" | "refusals" | "registry">,
+    host: Peer,
     writer: ConnectionWriter,
     scope: Scope.Scope
   ) {
@@ -33,7 +34,7 @@ export class RequestQueue {
 
   take({ body, method, request }: Request): void {
     if (this.requests.length >= maxRequests) {
-      this.fail(request, "limit-reached")
+      this.fail(request, "limit-reached", method)
       return
     }
     this.requests.push({ request, method, body: body.slice() })
@@ -48,13 +49,14 @@ export class RequestQueue {
       if (this.writer.isControlFull) yield* this.writer.peerReads
       yield* Effect.match(this.options.answer(method, body, this.host.identity), {
         onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
-        onFailure: (code) => this.fail(request, code)
+        onFailure: (code) => this.fail(request, code, method)
       })
       this.requests.shift()
     }
   })
 
-  private fail(request: number, code: ErrorCode): void {
+  private fail(request: number, code: ErrorCode, method: string): void {
+    this.options.refusals.ofFrame(this.host, code, method)
     this.writer.control({ _tag: "Failure", session: 0, request, code, message: errorMessage(code) })
   }
 }

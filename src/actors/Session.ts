@@ -15,6 +15,14 @@ import { Subscription, type SubscriptionOptions } from "./Subscription.ts"
 /** Reasons that cannot be the fault of a message that the client had. */
 const innocent: ReadonlySet<CloseReason> = new Set(["normal", "shutting-down", "hub-failed", "unauthorized"])
 
+/** The connection that it is on. */
+export interface SessionOwner {
+  /** `subscription` is the one on whose account, or 0. */
+  readonly sessionClosed: (session: Session, reason: CloseReason, subscription: number) => void
+  /** Counts messages that were refused. */
+  readonly rejected: (code: ErrorCode, messages: number, topic: string) => void
+}
+
 export class Session implements Publisher {
   /** The client's number for it on its connection. */
   readonly number: number
@@ -33,7 +41,7 @@ export class Session implements Publisher {
   /** Its memberships of groups, by the number of the subscription. */
   readonly members = new Map<number, Member>()
   closed = false
-  private readonly onClosed: (session: Session, reason: CloseReason, subscription: number) => void
+  private readonly owner: SessionOwner
 
   constructor(
     hub: Registry,
@@ -44,7 +52,7 @@ export class Session implements Publisher {
       readonly incarnation: number
       readonly name: string
     },
-    onClosed: (session: Session, reason: CloseReason, subscription: number) => void
+    owner: SessionOwner
   ) {
     this.hub = hub
     this.outlet = outlet
@@ -55,7 +63,7 @@ export class Session implements Publisher {
     this.name = options.name
     this.ordinal = ++hub.lastOrdinal
     this.scope = Scope.forkUnsafe(hub.system.scope)
-    this.onClosed = onClosed
+    this.owner = owner
   }
 
   receipt(batch: Batch, durability: Durability, duplicate: boolean): void {
@@ -73,7 +81,7 @@ export class Session implements Publisher {
   }
 
   reject(batch: Batch, code: ErrorCode, message: string): void {
-    this.hub.counters.messagesRejected += batch.count
+    this.owner.rejected(code, batch.count, batch.topic)
     if (this.closed) return
     this.outlet.control({
       _tag: "Rejected",
@@ -154,6 +162,6 @@ export class Session implements Publisher {
     for (const member of this.members.values()) member.leave(!innocent.has(reason), reason)
     this.members.clear()
     this.hub.system.fork(Scope.close(this.scope, Exit.void))
-    this.onClosed(this, reason, subscription)
+    this.owner.sessionClosed(this, reason, subscription)
   }
 }

@@ -4,7 +4,11 @@
  * Chunks arrive in order through `onData` until `onClose`, which is called once. A chunk that was given or
  * written belongs to both sides and is never changed. Listeners are set once, before anything else is called.
  */
+import type { Transport } from "./Transport.ts"
+
 export interface Duplex {
+  /** What carries it. */
+  readonly transport: Transport
   /** Where the peer is, for logs: `127.0.0.1:50312`, `memory`. */
   readonly peer: string
   /** Writes chunks in order. Answers `false` if the caller should wait for `onDrain` before it writes more. */

@@ -8,6 +8,7 @@ import type { Duplex, DuplexListeners } from "./Duplex.ts"
 const highWater = 1_048_576
 
 class End implements Duplex {
+  readonly transport = "memory"
   readonly peer = "memory"
   private other: End | undefined
   private listeners: DuplexListeners | undefined

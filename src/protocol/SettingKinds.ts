@@ -3,8 +3,9 @@
  * that decodes it, its default, its unit and bounds, and a line of description. Every kind also reads its value from
  * text, since environment variables and flags have nothing else. Pure: nothing is read here.
  */
-import { ByteSize, Effect, Option, Result, Schema, SchemaGetter, SchemaIssue } from "effect"
+import { Effect, Result, Schema, SchemaGetter, SchemaIssue } from "effect"
 import { hostFromString } from "effect/net/Host"
+import { parseBoolean, parseBytes, parseInteger, parseMilliseconds } from "./SettingText.ts"
 import { parsePatterns, parseTopicRules } from "./TopicRules.ts"
 
 /** One row of a table of settings. */
@@ -55,9 +56,6 @@ const number = (options: Bounded, parse: (text: string) => number | undefined) =
     Schema.isBetween({ minimum: options.minimum, maximum: options.maximum })
   )
 
-const parseInteger = (text: string): number | undefined =>
-  /^[+-]?\d+$/.test(text) ? Number(text) : undefined
-
 const numeric = <S extends Schema.ConstraintDecoder<number>>(
   schema: S,
   options: Bounded,
@@ -80,6 +78,24 @@ export const integer = (options: Bounded & { readonly unit?: string }) =>
     options.unit ?? "",
     options.unit === undefined ? "an integer" : `a whole number of ${options.unit}`
   )
+
+const Off = Schema.String.check(Schema.isPattern(/^\s*off\s*$/i)).pipe(
+  Schema.decodeTo(Schema.Undefined, {
+    decode: SchemaGetter.transform(() => undefined),
+    encode: SchemaGetter.forbiddenEncoding
+  })
+)
+
+/** A port, or nothing; text may also be `off`, which is nothing whatever a weaker source says. */
+export const optionalPort = (options: About) => {
+  const { allowed, schema, ...row } = integer({ ...options, minimum: 0, maximum: 65_535 })
+  return {
+    ...row,
+    schema: Schema.Union([Schema.UndefinedOr(schema), Off]),
+    default: undefined,
+    allowed: `${allowed}, or off`
+  }
+}
 
 /** Milliseconds; text may also be a duration such as "250ms", "30s", "10m", "24h", "1.5 hours". */
 export const milliseconds = (options: Bounded) => {
@@ -122,13 +138,13 @@ export const flag = (options: About & { readonly default: boolean }) => ({
   noEffect: options.noEffect
 })
 
-/** One of a few words, in any case; decoded to the case in which it stands in `values`. */
+/** One of a few words, in any case and with `_` for `-`; decoded as it stands in `values`. */
 export const choice = <const Values extends ReadonlyArray<string>>(
   values: Values,
   options: About & { readonly default: Values[number] }
 ) => ({
   schema: fromText(Schema.Literals(values), (text): Values[number] | undefined =>
-    values.find((value) => value.toLowerCase() === text.toLowerCase())
+    values.find((value) => value.toLowerCase() === text.toLowerCase().replaceAll("_", "-"))
   ),
   default: options.default,
   unit: "",
@@ -178,22 +194,37 @@ export const optionalSecret = (options: About) => ({
   isSecret: true
 })
 
-/** Several texts, or nothing: a list, or a line in which they are separated by commas. */
+/** At least one text: a list, or a line in which they are separated by commas. */
+const texts = <S extends Schema.Codec<string>>(item: S) => {
+  const list = Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(LIST_LENGTH))
+  const parts = fromText(Schema.Array(Schema.String), (text) => text.split(",").map((part) => part.trim()))
+  return Schema.Union([list, parts.pipe(Schema.decodeTo(list))])
+}
+
+const several = "; several as a list or separated by commas"
+
+/** Several texts. */
+export const list = (options: About & { readonly default: ReadonlyArray<string> }) => ({
+  schema: texts(TextSchema),
+  default: options.default,
+  unit: "",
+  allowed: `text${several}`,
+  description: options.description,
+  noEffect: options.noEffect
+})
+
+/** Several texts, or nothing. */
 export const optionalList = <S extends Schema.Codec<string>>(
   item: S,
   options: About & { readonly allowed: string }
-) => {
-  const list = Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(LIST_LENGTH))
-  const parts = fromText(Schema.Array(Schema.String), (text) => text.split(",").map((part) => part.trim()))
-  return {
-    schema: Schema.UndefinedOr(Schema.Union([list, parts.pipe(Schema.decodeTo(list))])),
-    default: undefined,
-    unit: "",
-    allowed: `${options.allowed}; several as a list or separated by commas`,
-    description: options.description,
-    noEffect: options.noEffect
-  }
-}
+) => ({
+  schema: Schema.UndefinedOr(texts(item)),
+  default: undefined,
+  unit: "",
+  allowed: `${options.allowed}${several}`,
+  description: options.description,
+  noEffect: options.noEffect
+})
 
 const ObjectList = Schema.Array(Schema.Record(Schema.String, Schema.Unknown))
 
@@ -245,26 +276,3 @@ export const host = (options: About & { readonly default: string }) => ({
   description: options.description,
   noEffect: options.noEffect
 })
-
-const parseMilliseconds = (text: string): number | undefined => {
-  const whole = parseInteger(text)
-  if (whole !== undefined) return whole
-  const match =
-    /^(\d+(?:\.\d+)?)\s*(?:(ms|milli(?:second)?s?)|(s|sec(?:ond)?s?)|(m|min(?:ute)?s?)|(h|hours?)|(d|days?))$/i.exec(
-      text
-    )
-  if (match === null) return undefined
-  const factor = [1, 1000, 60_000, 3_600_000, 86_400_000].find((_, index) => match[index + 2] !== undefined)
-  // Rounded to nanoseconds, so that 1.1 s is 1100 ms and not a hair more.
-  return factor === undefined ? undefined : Math.round(Number(match[1]) * factor * 1e6) / 1e6
-}
-
-const parseBytes = (text: string): number | undefined =>
-  parseInteger(text) ?? Option.getOrUndefined(Option.flatMap(ByteSize.fromString(text), ByteSize.toNumber))
-
-const parseBoolean = (text: string): boolean | undefined => {
-  const word = text.toLowerCase()
-  if (["true", "yes", "on", "1"].includes(word)) return true
-  if (["false", "no", "off", "0"].includes(word)) return false
-  return undefined
-}

@@ -22,6 +22,8 @@ export class Counters {
   /** Of those, the ones whose uuid had a session that closed before: clients that reconnected. */
   sessionsResumed = 0
   readonly connectionsClosed = new Map<string, number>()
+  /** By code: requests and publishes that were refused, and upgrades to WebSocket. */
+  readonly refusals = new Map<string, number>()
   gaps = 0
   actorFailures = 0
   topicsCreated = 0
@@ -36,6 +38,10 @@ export class Counters {
 
   closed(reason: string): void {
     this.connectionsClosed.set(reason, (this.connectionsClosed.get(reason) ?? 0) + 1)
+  }
+
+  refused(code: string, times: number): void {
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + times)
   }
 
   /** `milliseconds` from the hub's taking of `messages` to the writing of them. */

@@ -4,21 +4,28 @@
  */
 import { Context, Effect, Metric, type Scope } from "effect"
 import { type CloseReason, CloseReasons } from "../protocol/CloseReason.ts"
+import { type JsonCode, problemKinds } from "../protocol/json/Problem.ts"
+import { type Transport, transports } from "../protocol/Transport.ts"
 import type { Counters } from "./Counters.ts"
 import {
   type CountKey,
+  connections,
   connectionsClosed,
   countMetrics,
+  type GaugeKey,
   gaugeMetrics,
   groupMessages,
   messageLatency,
-  messagesDropped
+  messagesDropped,
+  refusals
 } from "./MetricHandles.ts"
 
 /** What is as it is now. Depths are in messages; capacities are shares from 0 (empty) to 1 (full). */
 export interface HubGauges {
   readonly topics: number
   readonly connections: number
+  /** The same by what the clients came by. */
+  readonly connectionsByTransport: Readonly<Record<Transport, number>>
   readonly sessions: number
   readonly subscriptions: number
   /** Messages in all topics' mailboxes, and how full the fullest is. */
@@ -58,6 +65,8 @@ export interface HubMetrics extends HubGauges {
   readonly connectionsOpened: number
   /** By close reason. */
   readonly connectionsClosed: Readonly<Record<string, number>>
+  /** Requests, publishes and upgrades to WebSocket that were refused, by the code of `Problem.ts`. */
+  readonly refusals: Readonly<Record<string, number>>
   readonly sessionsOpened: number
   /** Of those, the ones of clients that reconnected. */
   readonly sessionsResumed: number
@@ -99,6 +108,7 @@ export const metricsOf = (counters: Counters, gauges: HubGauges): HubMetrics => 
     latencyMin: _min,
     latencySum,
     messagesDropped,
+    refusals,
     ...counts
   } = counters
   return {
@@ -107,6 +117,7 @@ export const metricsOf = (counters: Counters, gauges: HubGauges): HubMetrics => 
     messagesDropped: { ...messagesDropped },
     group: { ...group },
     connectionsClosed: Object.fromEntries(connectionsClosed),
+    refusals: Object.fromEntries(refusals),
     latency: {
       mean: timed === 0 ? 0 : latencySum / timed,
       p50: timed === 0 ? 0 : quantileOf(counters, 0.5),
@@ -173,7 +184,15 @@ const register = (
   for (const reason of keysOf(CloseReasons)) {
     count(Metric.withAttributes(connectionsClosed, { reason }), () => closedBy(counters, reason))
   }
+  for (const code of keysOf(problemKinds)) {
+    count(Metric.withAttributes(refusals, { code }), () => counters.refusals.get(code) ?? 0)
+  }
   const readGauges = oncePerScrape(gauges)
+  for (const type of transports) {
+    pull(Metric.withAttributes(connections, { type }), () => ({
+      value: readGauges().connectionsByTransport[type]
+    }))
+  }
   for (const key of keysOf(gaugeMetrics)) pull(gaugeMetrics[key], () => ({ value: readGauges()[key] }))
   pull(messageLatency, () => latencyOf(counters))
   return registrations
@@ -182,7 +201,8 @@ const register = (
 type Key =
   | CountKey
   | CloseReason
-  | keyof HubGauges
+  | JsonCode
+  | GaugeKey
   | keyof Counters["messagesDropped"]
   | keyof Counters["group"]
 

@@ -51,18 +51,21 @@ export const groupMessages = counter("polestar_group_messages_total", "Messages 
 /** By `reason`: the close reason. */
 export const connectionsClosed = counter("polestar_connections_closed_total", "Connections ended, by reason.")
 
-/** A gauge in spite of its name, which is pulsar-proxy's. */
-const connections = gauge("proxy_connections_total", "Connections that are open, by type.")
+/** By `code`: that of the problem that whoever was refused was told. */
+export const refusals = counter("polestar_refusals_total", "Requests and publishes refused, by code.")
+
+/** By `type`: the transport. A gauge in spite of its name, which is pulsar-proxy's. */
+export const connections = gauge("proxy_connections_total", "Connections that are open, by type.")
 const queueDepth = gauge(
   "proxy_queue_depth",
   "Messages that wait in the hub: for topics to take them, and for clients."
 )
 const queueFill = gauge("polestar_queue_fill_ratio", "How full the fullest mailbox is, 0 to 1.")
 
-export const gaugeMetrics: Readonly<
-  Record<keyof HubGauges, Metric.Metric<number, Metric.GaugeState<number>>>
-> = {
-  connections: Metric.withAttributes(connections, { type: "tcp" }),
+/** The gauges that are one number each; connections are shown by type. */
+export type GaugeKey = Exclude<keyof HubGauges, "connections" | "connectionsByTransport">
+
+export const gaugeMetrics: Readonly<Record<GaugeKey, Metric.Metric<number, Metric.GaugeState<number>>>> = {
   topics: gauge("polestar_topics", "Topics."),
   sessions: gauge("polestar_sessions", "Sessions that are open."),
   subscriptions: gauge("polestar_subscriptions", "Subscriptions that are open."),

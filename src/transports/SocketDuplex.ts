@@ -5,6 +5,7 @@ import type { Duplex, DuplexListeners } from "../protocol/Duplex.ts"
 export const socketDuplex = (socket: Socket): Duplex => {
   const peer = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`
   return {
+    transport: "tcp",
     peer,
     write: (chunks) => {
       if (!socket.writable) return true

@@ -41,7 +41,8 @@ export const hubWith = (
   input: SettingsInput = {},
   log: Layer.Layer<MessageLog, never, Settings> = memoryLog,
   store: Layer.Layer<StateStore> = StateStoreMemory.layer,
-  auth: Layer.Layer<Auth> = Auth.layerOff
+  auth: Layer.Layer<Auth> = Auth.layerOff,
+  logger: Layer.Layer<never> = Logger.layer([])
 ): Layer.Layer<Hub | Settings> =>
   endsInTime.pipe(
     Layer.provideMerge(Layer.orDie(Hub.layer)),
@@ -49,5 +50,5 @@ export const hubWith = (
     Layer.provide(store),
     Layer.provide(auth),
     Layer.provideMerge(Layer.orDie(Settings.layerWith(input))),
-    Layer.provideMerge(Logger.layer([]))
+    Layer.provideMerge(logger)
   )

@@ -20,6 +20,7 @@ const scrape = Effect.map(PrometheusMetrics.format(), (text) => {
 
 const gauges: HubGauges = {
   topics: 1,
+  connectionsByTransport: { tcp: 2, websocket: 1, "long-poll": 0, "event-stream": 0, http: 0, memory: 0 },
   connections: 2,
   sessions: 3,
   subscriptions: 4,
@@ -55,7 +56,7 @@ describe("hub metrics", () => {
       })
       const { samples, text } = yield* Effect.scoped(traffic).pipe(Effect.provideContext(context))
       const expected = {
-        'proxy_connections_total{type="tcp"}': 1,
+        'proxy_connections_total{type="memory"}': 1,
         proxy_messages_received_total: 5,
         proxy_messages_delivered_total: 5,
         'proxy_queue_depth{queue="topics"}': 0,
@@ -63,6 +64,7 @@ describe("hub metrics", () => {
         proxy_message_latency_seconds_count: 5,
         'proxy_message_latency_seconds_bucket{le="+Inf"}': 5,
         polestar_messages_rejected_total: 1,
+        'polestar_refusals_total{code="FORBIDDEN"}': 1,
         polestar_connections_opened_total: 1,
         polestar_sessions_opened_total: 1,
         polestar_topics_created_total: 2,

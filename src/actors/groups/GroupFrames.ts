@@ -1,6 +1,6 @@
 /** What a connection does with the frames of groups: joining one, and saying what became of its messages. */
 import { Effect } from "effect"
-import type { ErrorCode } from "../../protocol/ErrorCode.ts"
+import { type ErrorCode, errorMessage } from "../../protocol/ErrorCode.ts"
 import type { FrameOf } from "../../protocol/Frame.ts"
 import { maxAckRanges, notGiven } from "../../protocol/Op.ts"
 import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
@@ -34,7 +34,13 @@ export class GroupFrames {
     const session = this.frames.sessionOf(frame.session)
     if (session === undefined) return void this.frames.fail(frame, "unknown-session")
     const refusal = refusalOf(session, frame, this.host.identity)
-    if (refusal !== undefined) return void this.frames.fail(frame, ...refusal)
+    if (refusal !== undefined)
+      return void this.frames.fail(
+        frame,
+        refusal[0],
+        refusal[1] ?? errorMessage(refusal[0]),
+        `${frame.group}: ${frame.pattern}`
+      )
     const { creditBytes, creditMessages } = this.frames.creditOf(frame)
     const member = new Member(session, frame.subscription, frame.group, creditMessages, creditBytes)
     session.members.set(member.id, member)

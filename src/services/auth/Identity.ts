@@ -42,6 +42,9 @@ export const anonymous: Identity = {
   expiresAt: Number.POSITIVE_INFINITY
 }
 
+/** Names an identity among those of all kinds. */
+export const identityKey = ({ id, kind }: Pick<Identity, "id" | "kind">): string => `${kind}:${id}`
+
 /** What is allowed where `readPatterns` reads, for an error. */
 export const patternsAllowed = "a list of patterns, or one text with spaces between them"
 

@@ -5,14 +5,17 @@ import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.
 import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
+import type { Transport } from "../../protocol/Transport.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 
 /** Until the scope closes. */
 export const connect = (
   hub: Hub["Service"],
   outlet: LocalOutlet,
+  transport: Transport,
   identity: Identity
-): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> => hub.connectLocal(outlet, identity)
+): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> =>
+  hub.connectLocal(outlet, { transport, peer: "", identity })
 
 /** Begins the one session of a connection. */
 export const openSession = (connection: LocalConnection, session: number, name: string): void => {

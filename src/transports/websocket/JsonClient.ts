@@ -26,10 +26,11 @@ import {
   encodePong,
   encodeRecovered
 } from "../../protocol/json/ServerJson.ts"
+import type { Overflow } from "../../protocol/Position.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import { session } from "./HubNumbers.ts"
 import { Hold, type JsonOutlet } from "./JsonOutlet.ts"
-import { JsonSubscriptions } from "./JsonSubscriptions.ts"
+import { JsonSubscriptions, refusalText } from "./JsonSubscriptions.ts"
 
 /** Publishes of one client that may wait for their receipts before no more is read from it. */
 const maxPublishes = 1000
@@ -66,6 +67,11 @@ export class JsonClient {
     this.subscriptions = new JsonSubscriptions(this)
   }
 
+  /** Of a subscription that does not say. */
+  get overflow(): Overflow {
+    return this.connection.options.registry.settings.clientOverflow
+  }
+
   get now(): number {
     return this.connection.options.registry.system.now()
   }
@@ -91,15 +97,12 @@ export class JsonClient {
     this.hasSpoken = true
     const request = decodeClientJson(text, this.options.limits)
     if (request._tag === "Fault") this.fail(request.code, request.message, request.requestId)
-    else if (!this.isExpired) this.connection.options.registry.system.turn(() => this.handle(request))
+    else this.connection.options.registry.system.turn(() => this.handle(request))
   }
 
-  /** Ends the connection of an identity whose time is over. Answers whether it is. */
-  get isExpired(): boolean {
-    if (this.identity.expiresAt > this.now) return false
-    this.fail("TOKEN_EXPIRED")
-    this.connection.end("token-expired")
-    return true
+  /** The connection is about to be closed: what its close code alone would not tell plainly enough. */
+  ended(reason: CloseReason): void {
+    if (reason === "token-expired") this.fail("TOKEN_EXPIRED")
   }
 
   /** Opens the session if it is not open. Otherwise says why it cannot be, and answers `false`. */
@@ -187,7 +190,8 @@ export class JsonClient {
           const receipt = { message_id, topic, offset, epoch, durability, duplicate }
           this.say(encodeAck({ _tag: "Published", topic, receipt }, requestId, this.now))
         },
-        onFailure: (code) => this.fail(jsonCodes[code], errorMessage(code), requestId)
+        onFailure: (code) =>
+          this.fail(jsonCodes[code], refusalText(code, errorMessage(code), topic), requestId)
       }
     )
     const { admit } = this.options

@@ -58,11 +58,20 @@ export class JsonConnections {
     return this.events.encoded
   }
 
-  serve(ws: WebSocket, socket: NodeDuplex, identity: Identity, admit: Admission | undefined): void {
+  serve(
+    ws: WebSocket,
+    socket: NodeDuplex,
+    peer: string,
+    identity: Identity,
+    admit: Admission | undefined
+  ): void {
     const { context, hub } = this.options
     const scope = Scope.makeUnsafe()
     const outlet = new JsonOutlet(ws, socket, this.events)
-    const connecting = Scope.provide(hub.connectLocal(outlet, forHub(identity)), scope)
+    const connecting = Scope.provide(
+      hub.connectLocal(outlet, { transport: "websocket", peer, identity: forHub(identity) }),
+      scope
+    )
     // Nothing in it waits.
     const exit = Effect.runSyncExitWith(context)(Effect.result(connecting))
     const connected = Exit.isSuccess(exit) ? exit.value : Result.fail<CloseReason>("hub-failed")
@@ -85,7 +94,7 @@ export class JsonConnections {
     const slot = this.turn++ % pingSlots
     if (slot === 0) this.events.clear()
     for (const entry of this.open) {
-      if (entry.slot !== slot || entry.client.isExpired) continue
+      if (entry.slot !== slot) continue
       const heard = heardFrom(entry.socket)
       // One that is not read cannot be heard.
       entry.missed = heard === entry.heard && !entry.ws.isPaused ? entry.missed + 1 : 0

@@ -31,6 +31,8 @@ export const Hold = { answers: 1, publishes: 2 } as const
 /** Who hears what the hub says but for deliveries. */
 export interface FrameListener {
   readonly control: (frame: Frame) => void
+  /** The last moment at which something can be said. */
+  readonly ended: (reason: CloseReason) => void
 }
 
 export class JsonOutlet implements LocalOutlet, Flushable {
@@ -168,6 +170,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
 
   ended(reason: CloseReason): void {
     if (this.isClosed) return
+    this.listener.ended(reason)
     this.write()
     this.detach()
     if (reason === "ping-timeout" || reason === "write-timeout") this.ws.terminate()

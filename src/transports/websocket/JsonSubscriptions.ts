@@ -2,6 +2,7 @@
  * What a JSON client has subscribed to. A subscription is live and at most once; in the dialect of `topics`, a
  * `client_id` makes it at least once: the client is a member of the group that stands for it and the topic.
  */
+import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import type { Frame, FrameOf } from "../../protocol/Frame.ts"
 import type { Ack, Dialect, RequestId, Subscribe, Unsubscribe } from "../../protocol/json/ClientJson.ts"
 import { parseMessageId } from "../../protocol/json/MessageId.ts"
@@ -104,7 +105,7 @@ export class JsonSubscriptions {
     this.byName.set(nameOf(dialect, pattern, group), entry)
     const asked = { session, request: this.wait({ call, pattern, entry }), subscription: number, pattern }
     if (group === undefined) {
-      const overflow = request.overflow ?? "drop-oldest"
+      const overflow = request.overflow ?? this.client.overflow
       const credit = { creditMessages: unlimitedCredit, creditBytes: unlimitedCredit }
       this.client.send({ _tag: "Subscribe", ...asked, ...credit, overflow, echo: true, start })
     } else {
@@ -203,7 +204,11 @@ export class JsonSubscriptions {
         const waiting = this.take(frame.request)
         if (waiting === undefined) return
         if (waiting.entry !== undefined) this.forget(waiting.entry)
-        this.client.fail(jsonCodes[frame.code], frame.message, waiting.call.requestId)
+        this.client.fail(
+          jsonCodes[frame.code],
+          refusalText(frame.code, frame.message, waiting.pattern),
+          waiting.call.requestId
+        )
         this.settle(waiting.call)
         return
       }
@@ -251,6 +256,10 @@ export class JsonSubscriptions {
     this.byName.delete(nameOf(entry.dialect, entry.pattern, entry.group))
   }
 }
+
+/** A line for people; of a topic that there is not, it is the reference's. */
+export const refusalText = (code: ErrorCode, message: string, topic: string): string =>
+  code === "topic-not-found" ? `Topic '${topic}' not found` : message
 
 const nameOf = (dialect: Dialect, pattern: string, group: string | undefined): string =>
   `${dialect} ${pattern} ${group ?? ""}`

@@ -12,6 +12,7 @@ import { frameHeader, Opcode } from "./ServerFrame.ts"
 const compressedHighWater = 262_144
 
 export class WebSocketDuplex implements Duplex {
+  readonly transport = "websocket"
   readonly peer: string
   private readonly ws: WebSocket
   private readonly socket: NodeDuplex

@@ -77,7 +77,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     // What is wrong with a socket is followed by its close, which is what is heard.
     ws.on("error", ignore)
     if (ws.protocol === webSocketProtocol) serveBinary(ws, socket, [])
-    else if (identity !== undefined) json.serve(ws, socket, identity, admit)
+    else if (identity !== undefined) json.serve(ws, socket, peerOf(socket), identity, admit)
     else ws.terminate()
   }
   const accept = (request: IncomingMessage, socket: NodeDuplex, head: Buffer, identity?: Identity) => {
