@@ -1,9 +1,10 @@
 /**
  * The hub's log: to standard error, a line each, as `logFormat` and `logLevel` say. Standard output has the line
- * that says that the hub is ready, and nothing else.
+ * that says that the hub is ready, and nothing else. The fields that `maskedFields` names are masked.
  */
 import { styleText } from "node:util"
 import { Cause, Effect, Formatter, Layer, Logger, References } from "effect"
+import { type Mask, maskOf } from "../services/LogMasking.ts"
 import { Settings } from "../services/Settings.ts"
 import { type Paint, writeTo } from "./Output.ts"
 
@@ -19,16 +20,19 @@ const styles: Readonly<Record<string, Parameters<Paint>[0]>> = {
 const textOf = (part: unknown): string =>
   typeof part === "string" ? part : part instanceof Error ? part.message : Formatter.format(part)
 
-const pretty = (paint: Paint) =>
+const pretty = (paint: Paint, mask: Mask) =>
   Logger.make<unknown, string>(({ cause, date, fiber, logLevel, message }) => {
-    const parts = (Array.isArray(message) ? message : [message]).map(textOf)
-    for (const [key, value] of Object.entries(fiber.getRef(References.CurrentLogAnnotations))) {
+    const parts = (Array.isArray(message) ? message : [message]).map((part) => textOf(mask(part)))
+    const annotations = { ...fiber.getRef(References.CurrentLogAnnotations) }
+    for (const [key, value] of Object.entries(mask(annotations) ?? {})) {
       parts.push(`${key}=${textOf(value)}`)
     }
     const level = paint(styles[logLevel] ?? "dim", logLevel.toUpperCase().padEnd(5))
     const failure = cause.reasons.length > 0 ? `\n${Cause.pretty(cause)}` : ""
     return `${date.toISOString()} ${level} ${parts.join(" ")}${failure}`
   })
+
+const json = (mask: Mask) => Logger.map(Logger.formatStructured, (line) => Formatter.formatJson(mask(line)))
 
 const toStderr = (line: string): void => {
   process.stderr.write(`${line}\n`)
@@ -37,9 +41,10 @@ const toStderr = (line: string): void => {
 /** The log as the settings say. Their warnings come into it from the listener. */
 export const layer: Layer.Layer<never, never, Settings> = Layer.unwrap(
   Effect.gen(function* () {
-    const { logFormat, logLevel } = yield* Settings
+    const { logFormat, logLevel, maskedFields } = yield* Settings
     const paint: Paint = (style, text) => styleText(style, text, { stream: process.stderr })
-    const format = logFormat === "json" ? Logger.formatJson : pretty(paint)
+    const mask = maskOf(maskedFields)
+    const format = logFormat === "json" ? json(mask) : pretty(paint, mask)
     return Layer.mergeAll(
       Logger.layer([Logger.map(format, toStderr), Logger.tracerLogger]),
       Layer.succeed(References.MinimumLogLevel, logLevel)
