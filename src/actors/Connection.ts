@@ -2,14 +2,11 @@
  * A client connection: the actor between a stream of bytes and the sessions on it.
  *
  * Chunks wait in a bounded queue; the connection's fiber drains all that are there, gathers what is published by
- * topic, and hands each topic one batch. If a topic is full, its batches wait in a bounded backlog while control
- * frames are still read, so that a client which waits for its own subscriber can grant it credit. When the
- * backlog is full too, reading stops, and with it the client.
+ * topic, and hands each topic one batch. If a topic is full, its batches wait in a bounded backlog; when that is full
+ * too, reading stops, and with it the client.
  */
 import { type Cause, Deferred, Effect, Queue, Schedule, type Scope } from "effect"
-import type { Batch } from "../protocol/Batch.ts"
 import type { CloseReason } from "../protocol/CloseReason.ts"
-import { Deque } from "../protocol/Deque.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
 import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
 import { decodeFrame } from "../protocol/Frame.ts"
@@ -19,32 +16,26 @@ import type { Transport } from "../protocol/Transport.ts"
 import type { AuthError } from "../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../services/auth/Identity.ts"
 import { Alarm } from "./Alarm.ts"
+import { Backlog } from "./Backlog.ts"
 import { ClientFrames } from "./ClientFrames.ts"
 import { ConnectionWriter } from "./ConnectionWriter.ts"
 import type { ConnectionOptions, FrameHost, Served } from "./FrameHost.ts"
+import { PeerWatch } from "./PeerWatch.ts"
 import { PublishGatherer } from "./PublishGatherer.ts"
 import type { Registry } from "./Registry.ts"
 import { RequestQueue } from "./RequestQueue.ts"
 import type { Session } from "./Session.ts"
-import type { Topic } from "./Topic.ts"
 
 /** Chunks that may wait before the socket is paused; a few may still come after that. */
 const pauseAt = 64
 /** Chunks up to this size are read in the turn in which they come. */
 const inPlaceBytes = 16_384
-/** Bytes of batches that wait for full topics before reading stops: more than an SDK ever has in flight. */
-const backlogLimit = 8_388_608
 /** The longest frame before WELCOME. */
 const longestHello = 131_072
 
 /** What a client whose token was not accepted is told. */
 export const closeReasonFor = (error: AuthError): CloseReason =>
   error.reason === "expired" ? "token-expired" : error.isTransient ? "hub-failed" : "unauthorized"
-
-interface Blocked {
-  readonly topic: Topic
-  readonly batch: Batch
-}
 
 export class Connection implements FrameHost, Served {
   readonly id = crypto.randomUUID()
@@ -68,9 +59,8 @@ export class Connection implements FrameHost, Served {
   private readonly gatherer: PublishGatherer
   private readonly expiry: Alarm
   private reader: FrameReader
-  private readonly backlog = new Deque<Blocked>()
-  private backlogBytes = 0
-  private backlogListener: (() => void) | undefined
+  private readonly backlog: Backlog
+  private readonly watch: PeerWatch
   readonly requests: RequestQueue
   private isPaused = false
   /** Whether the client's token is being looked at: nothing is read meanwhile. */
@@ -80,13 +70,6 @@ export class Connection implements FrameHost, Served {
   private unread: ReadonlyArray<Uint8Array> = []
   /** Whether the fiber waits for chunks and for nothing else. */
   private isIdle = false
-  /** Chunks that came, and how many had come at the last ping and at the last look at what waits. */
-  private heard = 0
-  private heardAtPing = -1
-  private heardAtCheck = 0
-  private missedPings = 0
-  private pendingAtCheck = 0
-  private takenAtCheck = 0
 
   constructor(
     duplex: Duplex,
@@ -101,6 +84,8 @@ export class Connection implements FrameHost, Served {
     this.scope = scope
     this.writer = new ConnectionWriter(duplex, options.registry, (error) => this.broke(error))
     this.frames = new ClientFrames(this)
+    this.backlog = new Backlog(options.registry, scope)
+    this.watch = new PeerWatch(this.writer)
     this.requests = new RequestQueue(options, this, this.writer, scope)
     this.gatherer = new PublishGatherer(options.registry, options.maxMessage)
     this.expiry = new Alarm(options.registry.system, () => this.end("token-expired"), undefined, scope)
@@ -125,7 +110,7 @@ export class Connection implements FrameHost, Served {
 
   /** Whether something was delivered that the client has not taken. */
   get isWaiting(): boolean {
-    return this.backlog.length > 0 || this.writer.pending > 0 || this.hasMailboxesWaiting
+    return !this.backlog.isEmpty || this.writer.pending > 0 || this.hasMailboxesWaiting
   }
 
   private get hasMailboxesWaiting(): boolean {
@@ -219,7 +204,7 @@ export class Connection implements FrameHost, Served {
         yield* this.orGone(this.authenticated)
         this.registry.system.turn(() => this.process([]))
       }
-      if (this.backlogBytes > backlogLimit) yield* this.orGone(this.backlogShrinks)
+      if (this.backlog.isFull) yield* this.orGone(this.backlog.shrinks)
       if (this.writer.isControlFull) yield* this.orGone(this.writer.peerReads)
     }
   })
@@ -232,10 +217,7 @@ export class Connection implements FrameHost, Served {
   /** Sends a PING every interval; a peer from which nothing was heard for `missed` of them is dead. */
   ping(missed: number): Effect.Effect<void> {
     const beat = Effect.sync(() => {
-      const isSilent = this.heard === this.heardAtPing && !this.isHeldBack
-      this.missedPings = isSilent ? this.missedPings + 1 : 0
-      this.heardAtPing = this.heard
-      if (this.missedPings >= missed) this.end("ping-timeout")
+      if (this.watch.beat(this.isHeldBack) >= missed) this.end("ping-timeout")
       else if (this.welcomed) this.writer.control({ _tag: "Ping", token: this.registry.system.now() })
     })
     const interval = this.registry.settings.pingInterval
@@ -244,19 +226,13 @@ export class Connection implements FrameHost, Served {
 
   /** To be called at intervals: ends a connection whose peer neither took nor sent anything since the last time. */
   checkWriting(): void {
-    const { pending, taken } = this.writer
-    const isStill = taken === this.takenAtCheck && this.heard === this.heardAtCheck
-    if (pending > 0 && this.pendingAtCheck > 0 && isStill) {
-      this.end("write-timeout")
-      this.duplex.destroy()
-    }
-    this.pendingAtCheck = pending
-    this.takenAtCheck = taken
-    this.heardAtCheck = this.heard
+    if (!this.watch.isStuck()) return
+    this.end("write-timeout")
+    this.duplex.destroy()
   }
 
   private received(chunk: Uint8Array): void {
-    this.heard++
+    this.watch.hear()
     if (this.mayReadInPlace(chunk)) {
       this.readInPlace(chunk)
       return
@@ -278,7 +254,7 @@ export class Connection implements FrameHost, Served {
       chunk.length <= inPlaceBytes &&
       Queue.sizeUnsafe(this.inbox) === 0 &&
       !this.isAuthenticating &&
-      this.backlogBytes <= backlogLimit &&
+      !this.backlog.isFull &&
       !this.writer.isControlFull &&
       !Deferred.isDoneUnsafe(this.ending)
     )
@@ -364,41 +340,14 @@ export class Connection implements FrameHost, Served {
     if (batches.length === 0) return
     for (let i = 0; i < batches.length; i++) {
       const topic = topics[i]!
-      const batch = batches[i]!
       topic.gathering = undefined
-      if (this.backlog.length > 0 || !topic.tellUnsafe(batch)) this.block(topic, batch)
+      this.backlog.hand(topic, batches[i]!)
     }
     this.gatherer.clear()
   }
 
-  private block(topic: Topic, batch: Batch): void {
-    batch.keep()
-    this.backlog.push({ topic, batch })
-    this.backlogBytes += batch.size
-    if (this.backlog.length === 1) this.registry.system.fork(this.drainBacklog(), this.scope)
-  }
-
-  private readonly drainBacklog = Effect.fnUntraced({ self: this }, function* (this: Connection) {
-    for (let next = this.backlog.at(0); next !== undefined; next = this.backlog.at(0)) {
-      // The topic may have been let go of meanwhile, and made anew.
-      const topic = this.registry.topicNamed(next.batch.topic)
-      if (typeof topic === "string") next.batch.publisher?.reject(next.batch, topic, errorMessage(topic))
-      else yield* topic.tell(next.batch)
-      this.backlog.shift()
-      this.backlogBytes -= next.batch.size
-      if (this.backlogBytes <= backlogLimit) this.backlogListener?.()
-    }
-  })
-
   private readonly authenticated: Effect.Effect<void> = Effect.callback<void>((resume) => {
     if (!this.isAuthenticating) return resume(Effect.void)
     this.authenticatedListener = () => resume(Effect.void)
-  })
-
-  private readonly backlogShrinks: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    this.backlogListener = () => {
-      this.backlogListener = undefined
-      resume(Effect.void)
-    }
   })
 }

@@ -7,7 +7,7 @@ import type { Batch } from "../protocol/Batch.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
 import type { Frame } from "../protocol/Frame.ts"
 import type { Flushable } from "./ActorSystem.ts"
-import type { EndSpan } from "./BatchTracer.ts"
+import { DeliveryMeter } from "./DeliveryMeter.ts"
 import { Outbox } from "./Outbox.ts"
 import type { Outlet, Receiver } from "./Outlet.ts"
 import type { Registry } from "./Registry.ts"
@@ -31,10 +31,7 @@ export class ConnectionWriter implements Outlet, Flushable {
   private toPump = new Set<Receiver>()
   private controlBytes = 0
   private sent = 0
-  private oldest = Number.POSITIVE_INFINITY
-  private unflushed = 0
-  /** Of deliveries that are not written yet. */
-  private spans: Array<EndSpan> | undefined
+  private readonly meter: DeliveryMeter
   private drainListeners: Array<() => void> = []
 
   /** `broke` is told of an error of the hub's own while writing. */
@@ -42,6 +39,7 @@ export class ConnectionWriter implements Outlet, Flushable {
     this.broke = broke
     this.duplex = duplex
     this.registry = registry
+    this.meter = new DeliveryMeter(registry)
   }
 
   get isWritable(): boolean {
@@ -65,20 +63,8 @@ export class ConnectionWriter implements Outlet, Flushable {
 
   deliver(session: Session, receiver: Receiver, batch: Batch, attempt = 0): void {
     if (this.isClosed) return
-    const counters = this.registry.counters
-    counters.messagesDelivered += batch.count
-    counters.bytesDelivered += batch.end - batch.start
-    const end = this.registry.tracer?.deliver(batch, session.id)
-    if (end !== undefined) {
-      this.spans ??= []
-      this.spans.push(end)
-    }
+    this.meter.delivered(batch, session.id)
     this.outbox.deliver(session.number, receiver.id, batch, attempt)
-    // A replay's age is not how long the hub took.
-    if (batch.receivedAt >= 0) {
-      this.unflushed += batch.count
-      if (batch.receivedAt < this.oldest) this.oldest = batch.receivedAt
-    }
     this.mark()
     if (this.outbox.bytes >= flushAt) this.write()
   }
@@ -145,25 +131,12 @@ export class ConnectionWriter implements Outlet, Flushable {
     }
   }
 
-  private endSpans(spans: ReadonlyArray<EndSpan>): void {
-    this.spans = undefined
-    for (const end of spans) end()
-  }
-
   private write(): void {
     if (this.outbox.bytes === 0 || this.isClosed) return
     this.sent += this.outbox.bytes
     const chunks = this.outbox.take()
-    if (this.unflushed > 0) {
-      this.registry.counters.latency(
-        Math.max(0, this.registry.system.readFine() - this.oldest),
-        this.unflushed
-      )
-      this.unflushed = 0
-      this.oldest = Number.POSITIVE_INFINITY
-    }
     if (!this.duplex.write(chunks) && this.duplex.pending() > highWater) this.isPressed = true
     if (!this.isPressed) this.settle()
-    if (this.spans !== undefined) this.endSpans(this.spans)
+    this.meter.written()
   }
 }

@@ -1,5 +1,6 @@
 /** How the web side is a client of the hub's: what every outlet of it does alike. */
 import type { Effect, Scope } from "effect"
+import { DeliveryMeter } from "../../actors/DeliveryMeter.ts"
 import type { Hub } from "../../actors/Hub.ts"
 import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
 import type { Session } from "../../actors/Session.ts"
@@ -36,10 +37,7 @@ export const countDelivery = (
   batch: Batch
 ): void => {
   if (connection === undefined) return
-  const { counters, system, tracer } = connection.options.registry
-  counters.messagesDelivered += batch.count
-  counters.bytesDelivered += batch.end - batch.start
-  tracer?.deliver(batch, session.id)?.()
-  // A replay's age is not how long the hub took.
-  if (batch.receivedAt >= 0) counters.latency(Math.max(0, system.readFine() - batch.receivedAt), batch.count)
+  const meter = new DeliveryMeter(connection.options.registry)
+  meter.delivered(batch, session.id)
+  meter.written()
 }

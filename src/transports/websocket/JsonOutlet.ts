@@ -6,7 +6,7 @@ import type { Duplex as NodeDuplex } from "node:stream"
 import { Effect } from "effect"
 import type { WebSocket } from "ws"
 import type { Flushable } from "../../actors/ActorSystem.ts"
-import type { EndSpan } from "../../actors/BatchTracer.ts"
+import { DeliveryMeter } from "../../actors/DeliveryMeter.ts"
 import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
 import type { Receiver } from "../../actors/Outlet.ts"
 import type { Session } from "../../actors/Session.ts"
@@ -37,6 +37,7 @@ export interface FrameListener {
 
 export class JsonOutlet implements LocalOutlet, Flushable {
   private connection!: LocalConnection
+  private meter!: DeliveryMeter
   private listener!: FrameListener
   private readonly ws: WebSocket
   private readonly socket: NodeDuplex
@@ -51,9 +52,6 @@ export class JsonOutlet implements LocalOutlet, Flushable {
   private sent = 0
   private pendingAtCheck = 0
   private takenAtCheck = 0
-  private oldest = Number.POSITIVE_INFINITY
-  private unflushed = 0
-  private spans: Array<EndSpan> | undefined
   /** Credit that members of groups get back once what they were given is written. */
   private owed: Array<{ readonly subscription: number; readonly messages: number }> | undefined
 
@@ -67,6 +65,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
 
   attach(connection: LocalConnection, listener: FrameListener): void {
     this.connection = connection
+    this.meter = new DeliveryMeter(connection.options.registry)
     this.listener = listener
   }
 
@@ -92,19 +91,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
 
   deliver(session: Session, receiver: Receiver, batch: Batch, attempt = 0): void {
     if (this.isClosed) return
-    const { counters, tracer } = this.connection.options.registry
-    counters.messagesDelivered += batch.count
-    counters.bytesDelivered += batch.end - batch.start
-    const end = tracer?.deliver(batch, session.id)
-    if (end !== undefined) {
-      this.spans ??= []
-      this.spans.push(end)
-    }
-    // A replay's age is not how long the hub took.
-    if (batch.receivedAt >= 0) {
-      this.unflushed += batch.count
-      if (batch.receivedAt < this.oldest) this.oldest = batch.receivedAt
-    }
+    this.meter.delivered(batch, session.id)
     if (attempt > 0) {
       this.owed ??= []
       this.owed.push({ subscription: receiver.id, messages: batch.count })
@@ -217,17 +204,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
     const pending = ws.bufferedAmount
     if (pending > highWater) this.isPressed = true
     if (pending > answersLimit) this.hold(Hold.answers)
-    if (this.unflushed > 0) this.measure()
-  }
-
-  private measure(): void {
-    const { counters, system } = this.connection.options.registry
-    counters.latency(Math.max(0, system.readFine() - this.oldest), this.unflushed)
-    this.unflushed = 0
-    this.oldest = Number.POSITIVE_INFINITY
-    const { spans } = this
-    this.spans = undefined
-    for (const end of spans ?? []) end()
+    this.meter.written()
   }
 
   private readonly drained = (): void => {

@@ -43,6 +43,11 @@ export interface WebSocketOptions {
 /** Room in a message for what surrounds one payload of the largest size. */
 const messageOverhead = 131_072
 
+/** Bytes that the fragments of the largest message have on average at least; one in more of them is refused (1008). */
+const smallFragment = 1024
+/** The same of the chunks in which a socket brings it. */
+const smallChunk = 64
+
 /** Takes connections until the scope closes. */
 export const makeWebSockets = Effect.fnUntraced(function* (
   options: WebSocketOptions = {}
@@ -129,6 +134,9 @@ const serverOptions = (settings: Settings["Service"], maxPayload: number, perMes
   clientTracking: false,
   perMessageDeflate,
   maxPayload,
+  // Every piece of a message that is not whole yet pins the chunk of the socket in which it came.
+  maxFragments: Math.ceil(maxPayload / smallFragment),
+  maxBufferedChunks: Math.ceil(maxPayload / smallChunk),
   closeTimeout: settings.writeTimeout,
   handleProtocols: (protocols: ReadonlySet<string>): string | false =>
     protocols.has(webSocketProtocol) ? webSocketProtocol : false
