@@ -23,6 +23,7 @@ export * from "./sdk/PolestarError.ts"
 export type { PromiseClient, PromiseGroupOptions, PromiseSubscription } from "./sdk/PromiseClient.ts"
 export type { PublishAllOptions, PublishOptions } from "./sdk/Publishing.ts"
 export type { SubscribeOptions } from "./sdk/Subscribing.ts"
+export type { Token } from "./sdk/Token.ts"
 export * as Topic from "./sdk/Topic.ts"
 
 /** A hub over TCP, or a hub of its own in this process, with these settings. */

@@ -4,6 +4,8 @@ interface Element {
   value: string
   textContent: string | null
   className: string
+  readonly childElementCount: number
+  readonly lastElementChild: { readonly remove: () => void } | null
   readonly prepend: (child: Element) => void
   readonly addEventListener: (
     type: "submit",
@@ -15,24 +17,41 @@ declare const document: {
   readonly getElementById: (id: string) => Element
   readonly createElement: (name: string) => Element
 }
-declare const location: { readonly hostname: string; readonly search: string }
+declare const location: { readonly hostname: string; readonly origin: string; readonly search: string }
+
+const given = (name: string): string | undefined =>
+  new URLSearchParams(location.search).get(name) ?? undefined
 
 /** Where the hub is: `?hub=ws://…/ws`, or port 8080 of the machine that the page is from. */
-export const hubUrl = (): string =>
-  new URLSearchParams(location.search).get("hub") ?? `ws://${location.hostname}:8080/ws`
+export const hubUrl = (): string => given("hub") ?? `ws://${location.hostname}:8080/ws`
+
+/**
+ * Who the page is, for a hub that asks: `?token=…`. That is for trying things out, since addresses are remembered and
+ * written down; a page that is in earnest gives the SDK a function that gets a token from its own server.
+ */
+export const token = (): string | undefined => given("token")
+
+/** What a hub knows the page by. */
+export const origin = (): string => location.origin
 
 export const valueOf = (id: string): string => document.getElementById(id).value
 
-export const show = (id: string, text: string): void => {
-  document.getElementById(id).textContent = text
+export const show = (id: string, text: string, kind = ""): void => {
+  const element = document.getElementById(id)
+  element.textContent = text
+  element.className = kind
 }
 
-/** The newest stands first. */
+const maxLines = 500
+
+/** The newest stands first; the oldest goes when there are many. */
 export const addLine = (id: string, text: string, kind = ""): void => {
   const line = document.createElement("li")
   line.textContent = text
   line.className = kind
-  document.getElementById(id).prepend(line)
+  const list = document.getElementById(id)
+  list.prepend(line)
+  if (list.childElementCount > maxLines) list.lastElementChild?.remove()
 }
 
 export const onSubmit = (id: string, listener: () => void): void => {

@@ -4,7 +4,7 @@ import { Command, Flag, GlobalFlag } from "effect/cli"
 import { Hub } from "../actors/Hub.ts"
 import type { AnySetting } from "../protocol/SettingKinds.ts"
 import { Settings } from "../services/Settings.ts"
-import { environmentName } from "../services/SettingsEnvironment.ts"
+import { ENV_FILE_VARIABLE, environmentName } from "../services/SettingsEnvironment.ts"
 import { type SettingKey, settingRows, settingsTable } from "../services/SettingsTable.ts"
 import * as Telemetry from "../services/Telemetry.ts"
 import * as HubServer from "../transports/HubServer.ts"
@@ -60,6 +60,9 @@ const settingFlags: Record<string, Flag.Flag<Option.Option<string>>> = Object.fr
     .map(([key, setting]) => [key, settingFlag(key, setting)])
 )
 
+/** In the working directory. */
+const defaultEnvFile = ".env"
+
 const flags = {
   config: Flag.String("config").pipe(
     Flag.withMetavar("<file>"),
@@ -68,14 +71,26 @@ const flags = {
     ),
     Flag.optional
   ),
+  envFile: Flag.String("dotenv").pipe(
+    Flag.withMetavar("<file>"),
+    Flag.withDescription(
+      `Variables, weaker than those of the environment (${ENV_FILE_VARIABLE}; default ${defaultEnvFile}, if it is there)`
+    ),
+    Flag.optional
+  ),
   settings: settingFlags
 }
 
-export const hub = Command.make("hub", flags, ({ config, settings }) =>
+export const hub = Command.make("hub", flags, ({ config, envFile, settings }) =>
   Effect.gen(function* () {
     const given = yield* givenSettings(settings)
     const live = Layer.provide(
-      Settings.layer({ file: Option.getOrUndefined(config), flags: given }),
+      Settings.layer({
+        file: Option.getOrUndefined(config),
+        envFile: Option.getOrUndefined(envFile),
+        defaultEnvFile,
+        flags: given
+      }),
       Layer.succeed(FileSystem.FileSystem, yield* FileSystem.FileSystem)
     )
     yield* Effect.provide(
@@ -91,8 +106,8 @@ export const hub = Command.make("hub", flags, ({ config, settings }) =>
   Command.withDescription(
     "Run a hub. When it listens it prints one line to standard output, ready tcp=<address> http=<address> pid=<number> hub=<id>, with " +
       "tls= and https= where it listens by TLS, and ws= if WebSocket has a port of its own; with --log-format json the line is an object with the members of " +
-      "a line of the log and those of the text. Its log goes to standard error. Every setting is a flag, a variable and a key of --config, in that order of " +
-      "precedence; times are in milliseconds or such as 30s, sizes in bytes or such as 64MiB. SIGTERM and SIGINT " +
+      "a line of the log and those of the text. Its log goes to standard error. Every setting is a flag, a variable (also of --dotenv) and a key of --config, in " +
+      "that order of precedence; times are in milliseconds or such as 30s, sizes in bytes or such as 64MiB. SIGTERM and SIGINT " +
       "drain it within --drain-timeout and end it with 0; a second signal ends it at once."
   ),
   Command.withShortDescription("Run a hub"),

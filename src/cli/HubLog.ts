@@ -43,7 +43,7 @@ export const layer: Layer.Layer<never, never, Settings> = Layer.unwrap(
   Effect.gen(function* () {
     const { logFormat, logLevel, maskedFields } = yield* Settings
     const paint: Paint = (style, text) => styleText(style, text, { stream: process.stderr })
-    const mask = maskOf(maskedFields)
+    const mask = maskOf(maskedFields ?? [])
     const format = logFormat === "json" ? json(mask) : pretty(paint, mask)
     return Layer.mergeAll(
       Logger.layer([Logger.map(format, toStderr), Logger.tracerLogger]),

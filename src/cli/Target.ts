@@ -2,7 +2,7 @@
  * Which hub a command talks to: flags before the environment before a settings file before defaults. `--host` and
  * `--port` mean the same everywhere: for `hub`, where it listens.
  */
-import { Config, Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
+import { Config, Effect, FileSystem, Layer, Option, Redacted, Schedule, Schema } from "effect"
 import { Flag, GlobalFlag } from "effect/cli"
 import { publisherTable } from "../sdk/ClientSettings.ts"
 import { Polestar } from "../sdk/Polestar.ts"
@@ -36,7 +36,12 @@ export const targetFlags = {
   tls: present("tls", "Connect by TLS"),
   tlsCa: file("tls-ca", "Certificates that vouch for the hub's (PEM); turns TLS on"),
   tlsCert: file("tls-cert", "This client's certificate (PEM), with --tls-key; turns TLS on"),
-  tlsKey: file("tls-key", "Private key of --tls-cert (PEM)")
+  tlsKey: file("tls-key", "Private key of --tls-cert (PEM)"),
+  // A token on a command line is seen by everybody on the machine.
+  tokenFile: file(
+    "token-file",
+    "File with an API key or a JWT, read anew before each connection (POLESTAR_TOKEN is the token itself)"
+  )
 }
 
 export interface TargetFlags {
@@ -44,6 +49,7 @@ export interface TargetFlags {
   readonly tlsCa: Option.Option<string>
   readonly tlsCert: Option.Option<string>
   readonly tlsKey: Option.Option<string>
+  readonly tokenFile: Option.Option<string>
 }
 
 /** A quarter of a minute in all: a script is to be told, not to wait for ever. */
@@ -64,10 +70,11 @@ export const connect = (
   Layer.unwrap(
     Effect.gen(function* () {
       const tls = yield* tlsOf(flags)
+      const token = yield* tokenOf(flags.tokenFile)
       const host = (yield* given("--host", yield* Host, "POLESTAR_HOST"))?.value ?? base.host ?? defaultHost
       const port = (yield* portOf(yield* Port)) ?? base.port ?? defaultPort
       const address = `${host.includes(":") ? `[${host}]` : host}:${port}`
-      return layerTcp({ reconnect: reconnectBriefly, ...base, ...tls, host, port }).pipe(
+      return layerTcp({ reconnect: reconnectBriefly, ...base, ...tls, ...token, host, port }).pipe(
         Layer.catch((cause) => Layer.effect(Polestar, Effect.fail(new HubUnavailable({ address, cause }))))
       )
     })
@@ -114,6 +121,23 @@ const tlsOf = Effect.fnUntraced(function* (flags: TargetFlags) {
   }
   const tls: TcpTls = { ca: ca?.pem, cert: cert?.pem, key: key?.pem }
   return flags.tls || ca !== undefined || cert !== undefined ? { tls } : {}
+})
+
+const tokenOf = Effect.fnUntraced(function* (path: Option.Option<string>) {
+  const variable = Option.getOrUndefined(
+    yield* Effect.orDie(Config.option(Config.Redacted("POLESTAR_TOKEN")))
+  )
+  if (Option.isNone(path))
+    return variable === undefined || Redacted.value(variable) === "" ? {} : { token: variable }
+  const files = yield* FileSystem.FileSystem
+  const read = Effect.map(files.readFileString(path.value), (text) => Redacted.make(text.trim()))
+  // Now, so that a wrong name is told as what it is.
+  yield* Effect.mapError(
+    read,
+    ({ reason }) =>
+      new UsageError({ message: `--token-file (${path.value}): cannot be read (${reason._tag})` })
+  )
+  return { token: read }
 })
 
 const readPem = Effect.fnUntraced(function* (name: string, path: Option.Option<string>) {

@@ -203,16 +203,6 @@ const texts = <S extends Schema.Codec<string>>(item: S) => {
 
 const several = "; several as a list or separated by commas"
 
-/** Several texts. */
-export const list = (options: About & { readonly default: ReadonlyArray<string> }) => ({
-  schema: texts(TextSchema),
-  default: options.default,
-  unit: "",
-  allowed: `text${several}`,
-  description: options.description,
-  noEffect: options.noEffect
-})
-
 /** Several texts, or nothing. */
 export const optionalList = <S extends Schema.Codec<string>>(
   item: S,

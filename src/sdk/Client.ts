@@ -13,7 +13,6 @@ import {
   Effect,
   Exit,
   type Pull,
-  type Redacted,
   type Schedule,
   Scope,
   Stream,
@@ -34,13 +33,18 @@ import { Timers } from "./engine/Timers.ts"
 import type { GroupNumbers } from "./GroupOptions.ts"
 import type { PolestarError } from "./PolestarError.ts"
 import { reconnectSchedule } from "./ReconnectSchedule.ts"
+import type { Token } from "./Token.ts"
 
 export interface ClientOptions {
   /** For the hub's logs and lists. */
   readonly name: string
   /** Opens one stream of bytes, which is closed with its scope. */
   readonly dial: Effect.Effect<Duplex, PolestarError, Scope.Scope>
-  readonly token?: Redacted.Redacted<string> | undefined
+  /**
+   * For a hub that asks who its clients are: a token, or a way to get one, which is asked before each connection. One
+   * that is given once and expires ends the client, with `token-expired`; one that the hub refuses always does.
+   */
+  readonly token?: Token | undefined
   /** Messages that may wait to be sent, each session; and, unless it says otherwise, to be read, each subscription. Default 1,000. */
   readonly queueSize: number
   /** The same in bytes. Default 8 MiB. */

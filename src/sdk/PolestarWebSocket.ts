@@ -80,6 +80,7 @@ const lowWater = 262_144
 const drainInterval = 5
 
 class WebSocketClientDuplex implements Duplex {
+  readonly transport = "websocket"
   readonly peer: string
   private readonly socket: WebSocket
   private listeners: DuplexListeners | undefined

@@ -6,6 +6,16 @@ import { Predicate } from "effect"
 
 export const masked = "***"
 
+/** Masked whatever the settings say. */
+export const alwaysMasked: ReadonlyArray<string> = [
+  "authorization",
+  "token",
+  "password",
+  "secret",
+  "api_key",
+  "payload"
+]
+
 /** Objects are looked into so deep; what is deeper is masked as a whole. */
 const deepest = 8
 
@@ -15,8 +25,8 @@ const plain = (name: string): string => name.toLowerCase().replace(/[-_.\s]/g, "
 /** Answers the same value, with a copy of whatever had to be changed. */
 export type Mask = (value: unknown) => unknown
 
-export const maskOf = (fields: Iterable<string>): Mask => {
-  const names = new Set(Array.from(fields, plain))
+export const maskOf = (fields: ReadonlyArray<string>): Mask => {
+  const names = new Set([...alwaysMasked, ...fields].map(plain))
   const mask = (value: unknown, depth: number): unknown => {
     if (Array.isArray(value)) return depth === 0 ? masked : value.map((each) => mask(each, depth - 1))
     // Errors and dates, for example, are written in ways of their own.
@@ -29,7 +39,7 @@ export const maskOf = (fields: Iterable<string>): Mask => {
       ])
     )
   }
-  return names.size === 0 ? (value) => value : (value) => mask(value, deepest)
+  return (value) => mask(value, deepest)
 }
 
 const isPlain = (value: object): boolean => {

@@ -1,36 +1,20 @@
 /**
- * The hub's settings: flags before the environment before a file before defaults, decoded and checked as a whole. It
- * promises that a hub starts with settings that are all within bounds and fit together, or does not start and says
- * everything that is wrong at once. It logs nothing: how to log is itself a setting, so warnings are part of the value.
+ * The hub's settings: from all their sources (`SettingsSources.ts`), decoded and checked as a whole. It promises that
+ * a hub starts with settings that are all within bounds and fit together, or does not start and says everything that is
+ * wrong at once. It logs nothing: how to log is itself a setting, so warnings are part of the value.
  */
 import { Context, Effect, type FileSystem, Layer } from "effect"
-import {
-  decodeSettings,
-  expandVariables,
-  type Given,
-  givenIn,
-  type Variables
-} from "../protocol/SettingsDecode.ts"
+import { decodeSettings, givenIn } from "../protocol/SettingsDecode.ts"
 import {
   conflict,
   type SettingsError,
   type SettingsProblem,
   settingsError
 } from "../protocol/SettingsError.ts"
-import { CONFIG_VARIABLE, readEnvironment } from "./SettingsEnvironment.ts"
-import { readSettingsFile, type SettingsFileContent } from "./SettingsFile.ts"
+import { type Gathered, gatherSettings, type SettingsSources } from "./SettingsSources.ts"
 import { type SettingKey, SettingsSchema, type SettingsValues, settingsTable } from "./SettingsTable.ts"
-import { defaultHttpPort } from "./WebSettings.ts"
 
-/** Where settings are read from. */
-export interface SettingsSources {
-  /** Path of a JSON or YAML file; otherwise the one that `POLESTAR_CONFIG` names, if any. */
-  readonly file?: string | undefined
-  /** Text by key, as in `{ queueSize: "5000" }`. What is `undefined` was not given. */
-  readonly flags?: Variables | undefined
-  /** The environment; `process.env` unless given. A variable that is set but empty was not given. */
-  readonly env?: Variables | undefined
-}
+export type { SettingsSources } from "./SettingsSources.ts"
 
 /** Settings as a program gives them: numbers or text such as "10m" and "64 MiB". What is `undefined` was not given. */
 export type SettingsInput = {
@@ -42,55 +26,36 @@ export class Settings extends Context.Service<
   SettingsValues & {
     /** What was given and changes nothing, and variables that look like settings and are none: one line each. */
     readonly warnings: ReadonlyArray<string>
+    /** What an operator may want to know, and need not mend: one line each. */
+    readonly notices: ReadonlyArray<string>
   }
 >()("polestar/services/Settings") {
-  /** Reads flags, environment and file. Fails with every problem that it finds. */
+  /** Reads flags, environment and files. Fails with every problem that it finds. */
   static readonly layer = (
     sources: SettingsSources = {}
   ): Layer.Layer<Settings, SettingsError, FileSystem.FileSystem> =>
-    Layer.effect(Settings, loadSettings(sources))
+    Layer.effect(Settings, Effect.flatMap(gatherSettings(sources), resolve))
 
   /** For embedding and tests: these settings and otherwise defaults, checked the same; nothing is read. */
   static readonly layerWith = (input: SettingsInput): Layer.Layer<Settings, SettingsError> =>
     Layer.effect(
       Settings,
-      Effect.suspend(() => resolve([givenIn(input, "given")], [], []))
+      Effect.suspend(() =>
+        resolve({ sources: [givenIn(input, "given")], problems: [], warnings: [], notices: [] })
+      )
     )
 
   /** All settings at their defaults; nothing is read. */
   static readonly layerDefaults: Layer.Layer<Settings> = Layer.orDie(Settings.layerWith({}))
 }
 
-/** Of a hub that is run, and not embedded. */
-const defaultDataDir = "./data"
-
-const loadSettings = Effect.fnUntraced(function* (sources: SettingsSources) {
-  const env = sources.env ?? process.env
-  const path = sources.file ?? (env[CONFIG_VARIABLE] || undefined)
-  const nothing: SettingsFileContent = { given: [], problems: [] }
-  const file = path === undefined ? nothing : yield* readSettingsFile(path)
-  const expanded = expandVariables(file.given, env, settingsTable)
-  const environment = readEnvironment(env)
-  const settings = yield* resolve(
-    [givenIn(sources.flags ?? {}, "flag"), environment.given, expanded.given],
-    [...file.problems, ...environment.problems, ...expanded.problems],
-    environment.warnings,
-    file.cause
-  )
-  return Settings.of({
-    ...settings,
-    dataDir: settings.dataDir ?? defaultDataDir,
-    httpPort: settings.httpPort ?? defaultHttpPort
-  })
-})
-
-/** `earlier` and `warnings` are what reading the sources already found; an earlier source wins over a later one. */
-const resolve = Effect.fnUntraced(function* (
-  sources: ReadonlyArray<ReadonlyArray<Given>>,
-  earlier: ReadonlyArray<SettingsProblem>,
-  warnings: ReadonlyArray<string>,
-  cause?: unknown
-) {
+const resolve = Effect.fnUntraced(function* ({
+  cause,
+  notices,
+  problems: earlier,
+  sources,
+  warnings
+}: Gathered) {
   const decoded = decodeSettings({
     table: settingsTable,
     schema: SettingsSchema,
@@ -104,7 +69,11 @@ const resolve = Effect.fnUntraced(function* (
   const bad = new Set(decoded.problems.map((problem) => problem.key))
   const problems = [...decoded.problems, ...(values === undefined ? [] : findConflicts(values, origins, bad))]
   if (problems.length > 0 || values === undefined) return yield* settingsError(problems, cause)
-  return Settings.of({ ...values, warnings: [...warnings, ...decoded.warnings, ...findUnused(values)] })
+  return Settings.of({
+    ...values,
+    warnings: [...warnings, ...decoded.warnings, ...findUnused(values)],
+    notices
+  })
 })
 
 /** Unless it was given, a peer may be silent for as long as it may miss pings. */

@@ -19,18 +19,32 @@ export interface SettingsFileContent {
 export const FILE_LIMIT = 1_048_576
 
 /** Reads and parses the file; `${…}` is still as it was written. Never fails: problems are in the answer. */
-export const readSettingsFile = Effect.fnUntraced(
-  function* (path: string) {
+export const readSettingsFile = Effect.fnUntraced(function* (path: string) {
+  const { cause, content, problems } = yield* readSettingsText(path, "a JSON or YAML file")
+  if (content !== undefined) return parseSettingsFile(path, content)
+  return { given: [], problems, cause } satisfies SettingsFileContent
+})
+
+/** The text of a file, or why it has none; `allowed` says what the file should have been. */
+export const readSettingsText = Effect.fnUntraced(
+  function* (path: string, allowed: string) {
     const files = yield* FileSystem.FileSystem
     const { size } = yield* files.stat(path)
-    if (size > FILE_LIMIT) return unreadable(path, `it is larger than ${FILE_LIMIT} bytes`)
-    return parseSettingsFile(path, yield* files.readFileString(path))
+    if (size > FILE_LIMIT) return unreadable(path, `it is larger than ${FILE_LIMIT} bytes`, allowed)
+    return { content: yield* files.readFileString(path), problems: [], cause: undefined } satisfies FileText
   },
-  (effect, path) =>
+  (effect, path, allowed) =>
     Effect.catch(effect, (cause) =>
-      Effect.succeed({ ...unreadable(path, cause.reason._tag), cause } satisfies SettingsFileContent)
+      Effect.succeed({ ...unreadable(path, cause.reason._tag, allowed), cause } satisfies FileText)
     )
 )
+
+export interface FileText {
+  /** Absent where it cannot be read. */
+  readonly content: string | undefined
+  readonly problems: ReadonlyArray<SettingsProblem>
+  readonly cause: unknown
+}
 
 /** Parses the text of a settings file; its name decides between JSON and YAML. Pure. */
 export const parseSettingsFile = (path: string, content: string): SettingsFileContent => {
@@ -72,14 +86,16 @@ const blankComments = (json: string): string =>
     part.startsWith('"') ? part : part.replace(/[^\n]/g, " ")
   )
 
-const unreadable = (path: string, why: string): SettingsFileContent => ({
-  given: [],
+/** The answer where a file cannot be read, and what it should have been. */
+export const unreadable = (path: string, why: string, allowed: string): FileText => ({
+  content: undefined,
   problems: [
     {
       reason: "unreadable-file",
-      message: `${showText(path)}: cannot be read (${showText(why)}); allowed: a JSON or YAML file`
+      message: `${showText(path)}: cannot be read (${showText(why)}); allowed: ${allowed}`
     }
-  ]
+  ],
+  cause: undefined
 })
 
 const badSyntax = (path: string, complaints: ReadonlyArray<string>): SettingsFileContent => ({

@@ -24,6 +24,7 @@ const markdownRow = (key: SettingKey, setting: AnySetting): string => {
 const showDefault = (setting: AnySetting): string => {
   const value = setting.default
   if (value === undefined) return "none"
+  if (Array.isArray(value)) return `\`${value.join(", ")}\``
   if (typeof value !== "number") return `\`${String(value)}\``
   if (setting.unit === "bytes") {
     return `\`${value}\` (${ByteSize.format(ByteSize.bytes(value), { system: "binary" })})`

@@ -12,10 +12,13 @@ import {
   host,
   integer,
   milliseconds,
-  optionalPath
+  optionalList,
+  optionalPath,
+  TextSchema
 } from "../protocol/SettingKinds.ts"
 import { schemaOf } from "../protocol/SettingsDecode.ts"
 import { authSettings } from "./AuthSettings.ts"
+import { alwaysMasked } from "./LogMasking.ts"
 import { storageSettings } from "./StorageSettings.ts"
 import { webSettings } from "./WebSettings.ts"
 
@@ -241,6 +244,10 @@ export const settingsTable = {
   logLevel: choice(LogLevel.values, {
     default: "Info",
     description: "The least severe log line that is written."
+  }),
+  maskedFields: optionalList(TextSchema, {
+    allowed: "text",
+    description: `Further fields of log lines whose values are masked, however their names are written, beside ${alwaysMasked.join(", ")}.`
   }),
   workerCount: integer({
     default: 100,

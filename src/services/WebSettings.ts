@@ -1,7 +1,16 @@
 /** The settings of what speaks HTTP and WebSocket: rows of the table in `SettingsTable.ts`. */
 import { Schema } from "effect"
 import { isOriginPattern } from "../protocol/Origins.ts"
-import { bytes, flag, integer, milliseconds, optionalList } from "../protocol/SettingKinds.ts"
+import { Overflows } from "../protocol/Position.ts"
+import {
+  bytes,
+  choice,
+  flag,
+  integer,
+  milliseconds,
+  optionalList,
+  optionalPort
+} from "../protocol/SettingKinds.ts"
 
 const SECOND = 1000
 const HOUR = 3_600_000
@@ -11,17 +20,12 @@ const GIB = 1024 * MIB
 /** Of a hub that is run, and not embedded. */
 export const defaultHttpPort = 8080
 
-/** A port, or none. */
-const optionalPort = (description: string) => {
-  const { schema, ...row } = integer({ minimum: 0, maximum: 65_535, description })
-  return { ...row, schema: Schema.UndefinedOr(schema), default: undefined }
-}
-
 export const webSettings = {
-  httpPort: optionalPort(
-    "Port of HTTP and WebSocket. 0 takes any free port. Unless given: 8080 for `polestar hub`, and no listener for an embedded hub."
-  ),
-  wsPort: optionalPort("A further port, for WebSocket alone."),
+  httpPort: optionalPort({
+    description:
+      "Port of HTTP and WebSocket. 0 takes any free port, `off` none. Unless given: 8080 for `polestar hub`, and no listener for an embedded hub."
+  }),
+  wsPort: optionalPort({ description: "A further port, for WebSocket alone." }),
   httpReadTimeout: milliseconds({
     default: 30 * SECOND,
     minimum: 1,
@@ -73,6 +77,11 @@ export const webSettings = {
     allowed: 'origins such as "https://app.example", "https://*.example" or "*"',
     description:
       "Pages that may use the hub from a browser, besides those of its own address. Clients that are no browsers are not asked for one."
+  }),
+  clientOverflow: choice(Overflows, {
+    default: "drop-oldest",
+    description:
+      "What happens when the queue of a subscription of WebSocket in JSON or of a stream of events is full, unless its client says: its publishers `wait`, the oldest or the newest message is dropped, or the client is closed."
   }),
   rateLimitPerClient: integer({
     default: 0,

@@ -56,8 +56,9 @@ export const addressText = (host: string, port: number): string =>
 
 const make = Effect.gen(function* () {
   const hub = yield* Hub
-  const { ip, port, tlsRequestClientCertificate, warnings } = yield* Settings
+  const { ip, notices, port, tlsRequestClientCertificate, warnings } = yield* Settings
   yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
+  yield* Effect.forEach(notices, (notice) => Effect.logInfo(notice), { discard: true })
   const secure = yield* tlsOptions
   // Connections outlive the listener: the hub ends them when it drains, after this scope is closed.
   const run = Effect.runForkWith(yield* Effect.context<never>())

@@ -30,7 +30,9 @@ export interface Ended {
 /** Nothing of the machine's own environment that the command would read. */
 const environment = (extra: Readonly<Record<string, string>>): Record<string, string | undefined> => ({
   ...Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(POLESTAR_|OTEL_|FORCE_COLOR)/.test(name))
+    Object.entries(process.env).filter(
+      ([name]) => !/^(POLESTAR_|OTEL_|FORCE_COLOR)|^(HOST|PORT|LOG_LEVEL)$/.test(name)
+    )
   ),
   // Nothing on disk unless a test asks for it.
   ...(extra.POLESTAR_DATA_DIR === undefined ? { POLESTAR_DURABILITY: "> = memory" } : {}),
@@ -79,14 +81,15 @@ class Watched {
   }
 }
 
-/** Starts `polestar` with these arguments. */
+/** Starts `polestar` with these arguments, in the directory `cwd` if it is given. */
 export const start = (
   args: ReadonlyArray<string>,
-  env: Readonly<Record<string, string>> = {}
+  env: Readonly<Record<string, string>> = {},
+  cwd?: string
 ): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() => spawn(process.execPath, [main, ...args], { env: environment(env) })),
+      Effect.sync(() => spawn(process.execPath, [main, ...args], { env: environment(env), cwd })),
       kill
     )
     const stdout = new Watched(child.stdout)
@@ -121,9 +124,10 @@ const kill = (child: ChildProcess): Effect.Effect<void> =>
 /** Runs `polestar` to its end, with nothing to read. */
 export const run = (
   args: ReadonlyArray<string>,
-  env?: Readonly<Record<string, string>>
+  env?: Readonly<Record<string, string>>,
+  cwd?: string
 ): Effect.Effect<Ended, never, Scope.Scope> =>
-  Effect.flatMap(start(args, env), (process) => Effect.andThen(process.endInput, process.ended))
+  Effect.flatMap(start(args, env, cwd), (process) => Effect.andThen(process.endInput, process.ended))
 
 /** The lines of an output, each an object of JSON. */
 export const jsonLines = (text: string): ReadonlyArray<unknown> =>

@@ -38,7 +38,10 @@ describe("polestar hub", () => {
         ended.stdout,
         /^ready tcp=127\.0\.0\.1:\d+ http=127\.0\.0\.1:\d+ pid=\d+ hub=[0-9a-f-]{36}\n$/
       )
-      assert.match(ended.stderr, /^\S+ INFO {2}draining\n$/)
+      assert.match(
+        ended.stderr,
+        /^\S+ INFO {2}draining\n\S+ INFO {2}connection ended connection=\S+ transport=tcp .* reason=shutting-down .*\n$/
+      )
     })
   )
 

@@ -45,6 +45,7 @@ class FakeElement {
   className = ""
   readonly lines: Array<FakeElement> = []
   submit: (event: { preventDefault: () => void }) => void = () => {}
+  readonly childElementCount = 0
   prepend(child: FakeElement): void {
     this.lines.unshift(child)
   }
@@ -73,7 +74,11 @@ const openPage = (program: string, hub: string) => {
       // Of one realm, as in a browser: what a socket gives is what the program knows.
       ...{ ArrayBuffer, Uint8Array, WebSocket, console },
       document: { getElementById: element, createElement: () => new FakeElement() },
-      location: { hostname: "127.0.0.1", search: `?hub=${encodeURIComponent(hub)}` }
+      location: {
+        hostname: "127.0.0.1",
+        origin: "http://127.0.0.1",
+        search: `?hub=${encodeURIComponent(hub)}`
+      }
     })
   )
   const lines = () =>

@@ -49,6 +49,7 @@ const expectedDefaults = {
   traceSampleRatio: 1,
   logFormat: "pretty",
   logLevel: "Info",
+  maskedFields: undefined,
   dataDir: undefined,
   durability: "> = stored",
   dataMaxBytes: 10_737_418_240,
@@ -73,6 +74,7 @@ const expectedDefaults = {
   maxPollMessages: 1000,
   maxPollsPerClient: 16,
   allowedOrigins: undefined,
+  clientOverflow: "drop-oldest",
   rateLimitPerClient: 0,
   wsDeflate: false,
   authType: undefined,
@@ -93,9 +95,9 @@ const expectedDefaults = {
 describe("settings - defaults", () => {
   it.effect("are those of the reference, and ours", () =>
     Effect.gen(function* () {
-      const { warnings, ...values } = yield* Settings
+      const { notices, warnings, ...values } = yield* Settings
       assert.deepStrictEqual(values, expectedDefaults)
-      assert.deepStrictEqual(warnings, [])
+      assert.deepStrictEqual([warnings, notices], [[], []])
     }).pipe(Effect.provide(Settings.layerDefaults))
   )
 
@@ -111,6 +113,25 @@ describe("settings - defaults", () => {
       assert.strictEqual((yield* load({})).dataDir, "./data")
       assert.strictEqual((yield* loadWith({})).dataDir, undefined)
       assert.strictEqual((yield* loadWith({ dataDir: "/srv/data" })).dataDir, "/srv/data")
+    })
+  )
+
+  it.effect.each([
+    [{}, 8080],
+    [{ flags: { httpPort: "off" } }, undefined],
+    [{ env: { POLESTAR_HTTP_PORT: " OFF " } }, undefined],
+    [{ env: { POLESTAR_HTTP_PORT: "off" }, flags: { httpPort: "9000" } }, 9000],
+    [{ env: { POLESTAR_HTTP_PORT: "9000" }, flags: { httpPort: "off" } }, undefined]
+  ] as const)("a hub that is run listens for HTTP unless it is off: %j", ([sources, expected]) =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* load(sources)).httpPort, expected)
+    })
+  )
+
+  it.effect("an embedded hub does not listen for HTTP unless it is told to", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* loadWith({ httpPort: "off" })).httpPort, undefined)
+      assert.strictEqual((yield* loadWith({ httpPort: 0, wsPort: "off" })).httpPort, 0)
     })
   )
 
@@ -224,6 +245,8 @@ describe("settings - spellings", () => {
     ["tlsRequestClientCertificate", "0", false],
     ["logLevel", "debug", "Debug"],
     ["logFormat", "JSON", "json"],
+    ["clientOverflow", "DROP_OLDEST", "drop-oldest"],
+    ["clientOverflow", "Disconnect", "disconnect"],
     ["ip", "::1", "::1"],
     ["ip", "hub.example.com", "hub.example.com"],
     ["ip", "0.0.0.0", "0.0.0.0"]

@@ -2,7 +2,7 @@
  * The one fiber of a client: dials, says hello, keeps watch over the connection, and dials again by the schedule,
  * until the hub says for good, the schedule ends, or the client is closed.
  */
-import { Deferred, Effect, Exit, Redacted, Schedule, type Scope, SubscriptionRef } from "effect"
+import { Deferred, Effect, Exit, Schedule, type Scope, SubscriptionRef } from "effect"
 import type { ConnectionState } from "../Client.ts"
 import {
   ConnectFailed,
@@ -12,6 +12,7 @@ import {
   type PolestarErrorReason,
   Timeout
 } from "../PolestarError.ts"
+import { isRenewable, readToken } from "../Token.ts"
 import { ClientConnection, type ConnectionEnd } from "./ClientConnection.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
 import { drain } from "./SessionEngine.ts"
@@ -88,12 +89,15 @@ const giveUp = Effect.fnUntraced(function* (
 })
 
 const connectOnce = (self: Lifecycle): Effect.Effect<Outcome, never, Scope.Scope> => {
-  const { dial, dialTimeout } = self.engine.options
+  const { dial, dialTimeout, token } = self.engine.options
   const orElse = () => Effect.fail(connectFailed(failed(new Timeout({ operation: "connect" }))))
-  return dial.pipe(
+  const dialled = dial.pipe(
     Effect.catchDefect((defect) => Effect.fail(connectFailed(defect))),
-    Effect.timeoutOrElse({ duration: dialTimeout, orElse }),
-    Effect.flatMap((duplex) => converse(self, duplex)),
+    Effect.timeoutOrElse({ duration: dialTimeout, orElse })
+  )
+  // First, since the hub does not wait long for the hello of a stream that is open.
+  return readToken(token).pipe(
+    Effect.flatMap((shown) => Effect.flatMap(dialled, (duplex) => converse(self, duplex, shown))),
     Effect.catch((cause) =>
       Effect.succeed<Outcome>({
         end: { reason: "connection-lost", message: cause.message, isFinal: false },
@@ -107,7 +111,8 @@ const connectOnce = (self: Lifecycle): Effect.Effect<Outcome, never, Scope.Scope
 /** One connection, from HELLO to its end. */
 const converse = Effect.fnUntraced(function* (
   self: Lifecycle,
-  duplex: ConstructorParameters<typeof ClientConnection>[0]
+  duplex: ConstructorParameters<typeof ClientConnection>[0],
+  shown: string
 ): Effect.fn.Return<Outcome> {
   const { engine, first, state } = self
   const { dialTimeout, name, pingInterval, token, writeTimeout } = engine.options
@@ -122,7 +127,7 @@ const converse = Effect.fnUntraced(function* (
       Deferred.doneUnsafe(ended, Effect.succeed(end))
     }
   })
-  connection.hello(name, token === undefined ? "" : Redacted.value(token))
+  connection.hello(name, shown)
   yield* Effect.raceFirst(Deferred.await(welcomed), Deferred.await(ended)).pipe(
     Effect.timeoutOrElse({
       duration: dialTimeout,
@@ -137,7 +142,10 @@ const converse = Effect.fnUntraced(function* (
     if (connection.end === undefined) engine.attach(connection)
     yield* Effect.raceFirst(connection.watch(pingInterval), Deferred.await(ended))
   }
-  const end = yield* Deferred.await(ended)
+  const said = yield* Deferred.await(ended)
+  // Shown again, the same token would be refused again.
+  const isSpent = said.reason === "token-expired" && !isRenewable(token)
+  const end = isSpent ? { ...said, isFinal: true } : said
   const held = since === undefined ? undefined : engine.timers.now() - since
   // So that a GOODBYE goes out before the stream is closed with its scope.
   yield* Effect.timeoutOption(Deferred.await(connection.closed), writeTimeout)
