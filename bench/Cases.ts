@@ -1,6 +1,7 @@
 /** The cases: what each measures, in which unit, and beside which peer its target is set. */
 import type { Case, Entry, Scale } from "./Case.ts"
 import { durableCases } from "./durable/DurableCases.ts"
+import { httpCases } from "./http/HttpCases.ts"
 import { measureMemory } from "./Memory.ts"
 import type { System } from "./peers/System.ts"
 import { measureRoundTrip } from "./RoundTrip.ts"
@@ -127,5 +128,6 @@ export const cases: readonly Case[] = [
       )
   },
   ...durableCases,
-  ...webSocketCases
+  ...webSocketCases,
+  ...httpCases
 ]

@@ -18,7 +18,11 @@ export interface Connection {
   readonly close: () => void
 }
 
-export const open = (port: number): Promise<Connection> =>
+/** Connections may read into the same `buffer`. */
+export const open = (
+  port: number,
+  buffer: Buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+): Promise<Connection> =>
   new Promise((resolve, reject) => {
     let closed = false
     const fail = (error: Error) => {
@@ -32,7 +36,7 @@ export const open = (port: number): Promise<Connection> =>
       host: "127.0.0.1",
       noDelay: true,
       onread: {
-        buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+        buffer,
         callback: (length, bytes) => {
           try {
             connection.onBytes(bytes, length)

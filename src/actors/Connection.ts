@@ -15,6 +15,7 @@ import { Op } from "../protocol/Op.ts"
 import type { Transport } from "../protocol/Transport.ts"
 import type { AuthError } from "../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../services/auth/Identity.ts"
+import { addressOf, limitKeyOf, rateLimitOf } from "../services/PublishRate.ts"
 import { Alarm } from "./Alarm.ts"
 import { Backlog } from "./Backlog.ts"
 import { ClientFrames } from "./ClientFrames.ts"
@@ -62,6 +63,9 @@ export class Connection implements FrameHost, Served {
   private readonly backlog: Backlog
   private readonly watch: PeerWatch
   readonly requests: RequestQueue
+  /** Messages a minute that it may publish, and whose share they are of; 0 is no limit. */
+  private rateLimit = 0
+  private rateKey = ""
   private isPaused = false
   /** Whether the client's token is being looked at: nothing is read meanwhile. */
   isAuthenticating = false
@@ -90,6 +94,7 @@ export class Connection implements FrameHost, Served {
     this.gatherer = new PublishGatherer(options.registry, options.maxMessage)
     this.expiry = new Alarm(options.registry.system, () => this.end("token-expired"), undefined, scope)
     this.reader = new FrameReader(longestHello)
+    this.limitRate()
     duplex.listen({
       onData: (chunk) => this.received(chunk),
       onDrain: () => this.writer.drained(),
@@ -157,6 +162,7 @@ export class Connection implements FrameHost, Served {
       onSuccess: (identity) => {
         this.identity = identity
         this.gatherer.identify(identity)
+        this.limitRate()
         if (Number.isFinite(identity.expiresAt)) this.expiry.set(identity.expiresAt)
         const refused = this.options.connections.identified(this, identity)
         if (refused === undefined) accepted()
@@ -169,6 +175,18 @@ export class Connection implements FrameHost, Served {
       this.authenticatedListener?.()
     })
     this.registry.system.fork(Effect.ensuring(settled, ended), this.scope)
+  }
+
+  /** Whoever is in this process is not limited. */
+  private limitRate(): void {
+    const { identity, peer, registry, transport } = this
+    if (transport === "memory") return
+    this.rateLimit = rateLimitOf(identity, registry.settings.rateLimitPerClient)
+    if (this.rateLimit > 0) this.rateKey = limitKeyOf(identity, addressOf(peer))
+  }
+
+  private isTooFast(messages: number): boolean {
+    return this.options.rate.takeWhole(this.rateKey, messages, this.rateLimit) !== undefined
   }
 
   /** After HELLO: frames may now be as long as agreed. */
@@ -319,7 +337,9 @@ export class Connection implements FrameHost, Served {
       ? "shutting-down"
       : session === undefined
         ? "unknown-session"
-        : gatherer.add(session, bytes, start, end)
+        : this.rateLimit > 0 && this.isTooFast(count)
+          ? "rate-limited"
+          : gatherer.add(session, bytes, start, end)
     if (code === undefined) return undefined
     gatherer.rejected()
     this.rejected(code, count)

@@ -5,6 +5,7 @@ import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
 import type { Auth } from "../services/Auth.ts"
 import type { Identity } from "../services/auth/Identity.ts"
+import type { PublishRate } from "../services/PublishRate.ts"
 import type { Connections } from "./Connections.ts"
 import type { Groups } from "./groups/Groups.ts"
 import type { Outlet } from "./Outlet.ts"
@@ -17,6 +18,7 @@ export interface ConnectionOptions {
   readonly groups: Groups
   readonly connections: Connections
   readonly refusals: Refusals
+  readonly rate: PublishRate
   /** Says who a client is. */
   readonly auth: Auth["Service"]
   readonly hubId: string

@@ -12,6 +12,7 @@ import { Auth, everybody } from "../services/Auth.ts"
 import { Counters } from "../services/Counters.ts"
 import { type HubMetrics, metricsOf, registerMetrics } from "../services/HubMetrics.ts"
 import { MessageLog } from "../services/MessageLog.ts"
+import { makePublishRate, type PublishRate } from "../services/PublishRate.ts"
 import { Settings } from "../services/Settings.ts"
 import { StateStore, type StateStoreError } from "../services/StateStore.ts"
 import { makeActorSystem } from "./ActorSystem.ts"
@@ -22,6 +23,7 @@ import { Delays } from "./Delays.ts"
 import type { ConnectionOptions, Served } from "./FrameHost.ts"
 import { DeadLetters } from "./groups/DeadLetters.ts"
 import { Groups } from "./groups/Groups.ts"
+import { watchHolding } from "./Holding.ts"
 import { answerRequest } from "./HubRequests.ts"
 import { gaugesOf, Rates, type TopicInfo, topicsOf } from "./HubView.ts"
 import { type LocalClient, LocalConnection, type LocalOutlet, localClient } from "./LocalConnection.ts"
@@ -52,8 +54,13 @@ export class Hub extends Context.Service<
       outlet: LocalOutlet,
       client?: LocalClient
     ) => Effect.Effect<LocalConnection, CloseReason, Scope.Scope>
-    /** Counts and logs what a transport refused, before it became anything of the hub's. */
-    readonly refused: (refused: Refused) => void
+    /**
+     * Counts and logs what a transport refused, before it became anything of the hub's; `times` is how many requests or
+     * messages it stands for.
+     */
+    readonly refused: (refused: Refused, times?: number) => void
+    /** What each client may publish in a minute, by whatever it publishes. */
+    readonly rate: PublishRate
     /** Everything that the hub counts, now. */
     readonly metrics: Effect.Effect<HubMetrics>
     /** The topics that the pattern matches, by name. */
@@ -91,6 +98,7 @@ const make = Effect.gen(function* () {
   const supervisor = new Supervisor(system, counters, settings)
   const connections = new Connections({ system, counters, max: settings.maxConnections })
   const refusals = new Refusals(system, counters)
+  const rate = yield* makePublishRate
   const id = crypto.randomUUID()
   const registry = new Registry({
     system,
@@ -134,6 +142,7 @@ const make = Effect.gen(function* () {
     groups,
     connections,
     refusals,
+    rate,
     auth,
     hubId: id,
     maxMessage: settings.maxMessageSize,
@@ -193,7 +202,8 @@ const make = Effect.gen(function* () {
       return connection
     })
 
-  const drain = drainOf(registry, groups, connections)
+  // Whoever asks first drains; the others wait for that.
+  const drain = yield* Effect.cached(drainOf(registry, groups, connections))
   // Before the drain, so that it ends after it and what the drain counts is still seen.
   yield* registerMetrics(counters, () => gaugesOf(registry, connections, messageLog, groups, rates))
   yield* Effect.addFinalizer(() => drain)
@@ -204,6 +214,8 @@ const make = Effect.gen(function* () {
     for (const connection of connections) connection.checkWriting()
   })
   yield* Effect.forkScoped(Effect.repeat(checkWriting, Schedule.spaced(settings.clientWriteTimeout)))
+
+  yield* watchHolding(auth, connections)
 
   const end = Effect.sync(() => {
     for (const connection of connections) connection.end("hub-failed")
@@ -225,7 +237,8 @@ const make = Effect.gen(function* () {
       return theirs
     }),
     connectLocal,
-    refused: (refused) => refusals.add(refused),
+    refused: (refused, times) => refusals.add(refused, times),
+    rate,
     metrics,
     topics,
     createTopic: (name) =>

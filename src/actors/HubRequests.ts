@@ -4,7 +4,7 @@ import { decodeText, encodeText } from "../protocol/Bytes.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import { checkPattern } from "../protocol/Pattern.ts"
 import { isForSubscribers } from "../protocol/TopicName.ts"
-import type { Identity } from "../services/auth/Identity.ts"
+import { type Identity, maySee } from "../services/auth/Identity.ts"
 import type { HubMetrics } from "../services/HubMetrics.ts"
 import { answerGroupRequest, type GroupAnswers } from "./groups/GroupRequests.ts"
 import { pageOf } from "./HubPages.ts"
@@ -19,10 +19,6 @@ const TopicsRequest = Schema.fromJsonString(
   Schema.Struct({ pattern: Schema.optionalKey(Schema.String), after: Schema.optionalKey(Schema.String) })
 )
 const decodeTopicsRequest = Schema.decodeUnknownEffect(TopicsRequest)
-
-/** Whether an identity is told of a topic: if it may do anything with it. */
-const maySee = ({ publish, subscribe }: Identity, topic: string): boolean =>
-  subscribe.isEverything || subscribe.allowsTopic(topic) || publish.allowsTopic(topic)
 
 const encode = (value: unknown): Uint8Array => encodeText(JSON.stringify(value))
 

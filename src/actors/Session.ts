@@ -13,7 +13,13 @@ import type { Registry } from "./Registry.ts"
 import { Subscription, type SubscriptionOptions } from "./Subscription.ts"
 
 /** Reasons that cannot be the fault of a message that the client had. */
-const innocent: ReadonlySet<CloseReason> = new Set(["normal", "shutting-down", "hub-failed", "unauthorized"])
+const innocent: ReadonlySet<CloseReason> = new Set([
+  "normal",
+  "shutting-down",
+  "hub-failed",
+  "unauthorized",
+  "token-expired"
+])
 
 /** The connection that it is on. */
 export interface SessionOwner {

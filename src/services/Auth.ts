@@ -14,8 +14,11 @@ import { AuthError } from "./auth/AuthError.ts"
 import { anonymous, type Identity } from "./auth/Identity.ts"
 import { makeJwtKeys } from "./auth/JwtKeys.ts"
 import { makeJwtVerifier } from "./auth/JwtVerifier.ts"
-import { type KeyRing, makeKeyRing } from "./auth/KeyRing.ts"
+import { type KeyRing, type Keys, makeKeyRing } from "./auth/KeyRing.ts"
 import { Settings } from "./Settings.ts"
+
+/** What became of an identity: it holds, it may do something else now, or nobody has it any more. */
+export type Holding = "holds" | "changed" | "removed"
 
 /** The settings of `AuthSettings.ts` by their names; what is absent has its default. */
 export type AuthOptions = { readonly [Key in keyof AuthSettingsValues]?: AuthSettingsValues[Key] | undefined }
@@ -30,6 +33,11 @@ export class Auth extends Context.Service<
      * never fails otherwise than with an `AuthError`, whatever the token is, and logs nothing of it.
      */
     readonly authenticate: (token: string | undefined) => Effect.Effect<Identity, AuthError>
+    /**
+     * Whether who came in with this identity still has it: a key may have been taken back since, or may do something
+     * else now. A token of another kind holds until it expires. It costs a look in a map, and once a second at a file.
+     */
+    readonly holds: (identity: Identity) => Effect.Effect<Holding>
   }
 >()("polestar/services/Auth") {
   /** Everybody is let in, and may do all that clients may. */
@@ -54,7 +62,11 @@ export class Auth extends Context.Service<
 }
 
 /** Lets everybody in, and lets them do all that clients may. */
-export const everybody: Auth["Service"] = { isOn: false, authenticate: () => Effect.succeed(anonymous) }
+export const everybody: Auth["Service"] = {
+  isOn: false,
+  authenticate: () => Effect.succeed(anonymous),
+  holds: () => Effect.succeed("holds")
+}
 
 const keySettings = ["authKeys", "authKeysFile"] as const
 const jwtSettings = ["authJwtSecret", "authJwtPublicKey", "authJwks"] as const
@@ -87,7 +99,11 @@ const make = Effect.fnUntraced(function* (options: AuthOptions) {
       if (token === undefined || token === "") return refuse("missing")
       if (ring !== undefined && token.startsWith(keyPrefix)) return authenticateKey(ring, token)
       return verifyJwt === undefined ? refuse("malformed") : verifyJwt(token)
-    }
+    },
+    holds: (identity) =>
+      ring === undefined || identity.kind !== "api-key"
+        ? Effect.succeed("holds")
+        : Effect.map(ring.keys, (keys) => holdingOf(keys, identity))
   })
 })
 
@@ -101,6 +117,13 @@ const authenticateKey = (ring: KeyRing, key: string): Effect.Effect<Identity, Au
     const identity = verifyKey(keys, key)
     return identity === undefined ? refuse("unknown-key") : Effect.succeed(identity)
   })
+}
+
+/** Another key under the same id is not the one that was shown. */
+const holdingOf = (keys: Keys, { id, revision }: Identity): Holding => {
+  const now = keys.get(id)?.identity.revision
+  if (now === undefined || now.key !== revision?.key) return "removed"
+  return now.rights === revision.rights ? "holds" : "changed"
 }
 
 const makeJwt = (

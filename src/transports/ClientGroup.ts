@@ -4,8 +4,14 @@
  *
  * The name is `<client_id>~<topic>` if that is a group's name, else the beginning of both and a hash: a name must fit 64
  * bytes and have no dots. Those with a hash have two tildes, so the two kinds never meet.
+ *
+ * Where clients say who they are, a `client_id` is the identity's own: somebody else's of the same text is another group,
+ * with the owner's mark in front, and nobody else can join it. Only if an identity's `consumerGroups` name the
+ * `client_id` is it the one that all share whose `consumerGroups` do, or that anybody has where nobody is asked.
  */
 import { createHash } from "node:crypto"
+import type { Identity } from "../services/auth/Identity.ts"
+import { ownerMark } from "../services/auth/OwnGroups.ts"
 
 /** Printable ASCII without what a group's name may not have, and without the tilde, which stands between. */
 const plain = /^[!"#%&'()+,\-0-9:;<=?@A-Z[\\\]^_`a-z{|}]+$/
@@ -13,17 +19,37 @@ const longestName = 64
 /** Characters of base64url: 132 bits. */
 const hashLength = 22
 const shownLength = (longestName - hashLength - 2) / 2
+/** The same beside an owner's mark of 18 characters. */
+const ownShownLength = 11
 
-/** The group in which the client gets what the pattern matches. */
-export const clientGroupName = (clientId: string, pattern: string): string => {
+/** Whose groups these are, for their names. */
+export const groupOwner = (identity: Identity): string =>
+  identity.groups === undefined ? ownerMark(identity) : ""
+
+/** The group in which the client gets what the pattern matches. `owner` is that of `groupOwner`. */
+export const clientGroupName = (clientId: string, pattern: string, owner = ""): string => {
+  if (owner !== "") {
+    const cut = (text: string) => shown(text).slice(0, ownShownLength)
+    return `${owner}${cut(clientId)}~${cut(pattern)}~${hashOf(clientId, pattern)}`
+  }
   const isPlain = plain.test(clientId) && plain.test(pattern)
   if (isPlain && clientId.length + 1 + pattern.length <= longestName) return `${clientId}~${pattern}`
-  // JSON keeps the two apart, whatever they hold.
-  const hash = createHash("sha256")
+  return `${shown(clientId)}~${shown(pattern)}~${hashOf(clientId, pattern)}`
+}
+
+/** JSON keeps the two apart, whatever they hold. */
+const hashOf = (clientId: string, pattern: string): string =>
+  createHash("sha256")
     .update(JSON.stringify([clientId, pattern]))
     .digest("base64url")
-  return `${shown(clientId)}~${shown(pattern)}~${hash.slice(0, hashLength)}`
-}
+    .slice(0, hashLength)
+
+/**
+ * An identity as the hub is to know it. Whether it may use a `client_id` is asked by whoever takes the request, since
+ * the hub sees the names of the groups that stand for one.
+ */
+export const forHub = (identity: Identity): Identity =>
+  identity.groups === undefined ? identity : { ...identity, groups: undefined }
 
 /** For people who list the groups. */
 const shown = (text: string): string => text.replace(/[^-0-9A-Z_a-z]/g, "-").slice(0, shownLength)

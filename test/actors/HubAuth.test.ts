@@ -31,6 +31,7 @@ const alice: Identity = {
 /** Tokens take a while to be looked at. */
 const auth = Layer.succeed(Auth, {
   isOn: true,
+  holds: () => Effect.succeed("holds"),
   authenticate: (token) =>
     Effect.delay(
       token === "alice"

@@ -4,7 +4,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, References } from "effect"
-import { Hub, TcpServer } from "../../src/hub.ts"
+import { Hub, TcpServer, WebServer } from "../../src/hub.ts"
 import * as HubServer from "../../src/transports/HubServer.ts"
 
 const flags: Record<string, string> = Object.fromEntries(
@@ -20,12 +20,20 @@ if (flags.dataDir === undefined) flags.durability = "> = memory"
 // Any free port unless a test asks for one.
 flags.httpPort ??= "0"
 
-const tellParent = Effect.map(TcpServer, ({ port }) => {
+const tellParent = Effect.gen(function* () {
+  const { port } = yield* TcpServer
+  const web = yield* WebServer
+  let peak = 0
+  const look = () => {
+    peak = Math.max(peak, process.memoryUsage.rss())
+  }
+  setInterval(look, 20).unref()
   process.on("message", () => {
+    look()
     globalThis.gc?.()
-    process.send?.({ memory: process.memoryUsage() })
+    process.send?.({ memory: { ...process.memoryUsage(), peak } })
   })
-  process.send?.({ port })
+  process.send?.({ port, webPort: web.port ?? 0, wsPort: web.wsPort ?? 0 })
 })
 
 process.on("disconnect", () => process.exit(0))

@@ -70,16 +70,21 @@ const killed = (child: ChildProcess, signal: NodeJS.Signals): Effect.Effect<void
     child.kill(signal)
   })
 
-const Listening = Schema.Struct({ port: Schema.Number })
+const Listening = Schema.Struct({ port: Schema.Number, webPort: Schema.Number, wsPort: Schema.Number })
 const Memory = Schema.Struct({
-  memory: Schema.Struct({ rss: Schema.Number, heapUsed: Schema.Number, arrayBuffers: Schema.Number })
+  memory: Schema.Struct({ peak: Schema.Number, heapUsed: Schema.Number, arrayBuffers: Schema.Number })
 })
 
 export interface HubProcess {
   readonly child: Child
   readonly port: number
+  /** Of HTTP, and of WebSocket alone; 0 where there is none. */
+  readonly webPort: number
+  readonly wsPort: number
   /** Bytes that are in use, after a collection: the heap, and the buffers beside it. */
   readonly memory: Effect.Effect<number, FaultError>
+  /** The most bytes that the process ever had of the machine's memory. */
+  readonly peak: Effect.Effect<number, FaultError>
 }
 
 /** Waits until so many bytes at most are in use: V8 gives buffers back some time after a collection. */
@@ -99,14 +104,17 @@ export const startHub = Effect.fnUntraced(function* (
 ): Effect.fn.Return<HubProcess, FaultError, Scope.Scope> {
   const args = Object.entries({ port: 0, ...settings }).map(([key, value]) => `${key}=${value}`)
   const child = yield* Child.spawn("./HubMain.ts", args, stderr)
-  const { port } = yield* child.next("the hub to listen", Listening)
-  const memory = Effect.suspend(() => {
+  const listening = yield* child.next("the hub to listen", Listening)
+  const asked = Effect.suspend(() => {
     child.send("memory")
-    return Effect.map(child.next("the hub's memory", Memory), (message) => {
-      return message.memory.heapUsed + message.memory.arrayBuffers
-    })
+    return Effect.map(child.next("the hub's memory", Memory), (message) => message.memory)
   })
-  return { child, port, memory }
+  return {
+    child,
+    ...listening,
+    memory: Effect.map(asked, ({ arrayBuffers, heapUsed }) => heapUsed + arrayBuffers),
+    peak: Effect.map(asked, ({ peak }) => peak)
+  }
 })
 
 /** The command `polestar hub` on that port, ready. Answers how to end it. */

@@ -6,6 +6,7 @@ import { maxAckRanges, notGiven } from "../../protocol/Op.ts"
 import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
 import { isForSubscribers, isGroupName } from "../../protocol/TopicName.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
+import { mayUseGroup } from "../../services/auth/OwnGroups.ts"
 import type { ClientFrames } from "../ClientFrames.ts"
 import type { FrameHost } from "../FrameHost.ts"
 import type { Session } from "../Session.ts"
@@ -14,10 +15,6 @@ import { Member } from "./Member.ts"
 
 /** Members of one group. */
 const maxMembers = 1000
-
-/** Whether the identity may use groups of this name. */
-export const mayUse = ({ groups }: Identity, group: string): boolean =>
-  groups === undefined || groups.allowsTopic(group)
 
 type Refusal = readonly [ErrorCode, string?]
 
@@ -138,7 +135,8 @@ const refusalOf = (session: Session, frame: FrameOf<"Join">, identity: Identity)
   if (!isForSubscribers(frame.pattern)) return ["reserved-topic"]
   if (!isGroupName(frame.group))
     return ["bad-request", "not a group's name: 1 to 64 bytes without dots, *, >, $, / or white space"]
-  if (!identity.subscribe.allowsPattern(frame.pattern) || !mayUse(identity, frame.group)) return ["forbidden"]
+  if (!identity.subscribe.allowsPattern(frame.pattern) || !mayUseGroup(identity, frame.group))
+    return ["forbidden"]
   const { start } = frame
   if (start._tag === "Last" || start._tag === "Resume")
     return ["bad-request", "a group starts now, at the first message, at a time, or at a position"]
@@ -150,8 +148,15 @@ const refusalOf = (session: Session, frame: FrameOf<"Join">, identity: Identity)
   if (frame.subscription === 0) return ["bad-request", "a subscription's number is not 0"]
   if (session.memberOf(frame.group) !== undefined)
     return ["subscription-exists", "this session has joined the group already"]
-  const taken = session.mayNotAdd(frame.subscription)
+  const taken = session.mayNotAdd(frame.subscription) ?? topicMissing(session, frame.pattern)
   return taken === undefined ? undefined : [taken]
+}
+
+/** Where topics are not made by use, a group of one that does not exist is refused, as a subscription is. */
+const topicMissing = ({ hub }: Session, pattern: string): ErrorCode | undefined => {
+  if (hub.settings.autoCreateTopics || !isLiteral(pattern)) return undefined
+  const topic = hub.topicNamed(pattern)
+  return typeof topic === "string" ? topic : undefined
 }
 
 /** What the frame says of the group's options; what it leaves to the group is absent. */

@@ -7,12 +7,12 @@ import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
 import { Orders, type Start } from "../../protocol/Position.ts"
 import { deadLetterPrefix, isForSubscribers, isGroupName } from "../../protocol/TopicName.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
+import { mayUseGroup } from "../../services/auth/OwnGroups.ts"
 import type { MessageLogError } from "../../services/MessageLog.ts"
 import { pageOf } from "../HubPages.ts"
 import type { Registry } from "../Registry.ts"
 import type { DeadLetter, DeadLetters } from "./DeadLetters.ts"
 import type { Group } from "./Group.ts"
-import { mayUse } from "./GroupFrames.ts"
 import { groupInfoOf, lanesOf } from "./GroupInfo.ts"
 import { type Groups, offsetOf } from "./Groups.ts"
 
@@ -93,7 +93,7 @@ const method = <A>(
 
 /** Whether the identity may look at the group and manage it: whoever may join it may. */
 const mayManage = (identity: Identity, group: Group): boolean =>
-  identity.subscribe.allowsPattern(group.record.pattern) && mayUse(identity, group.name)
+  identity.subscribe.allowsPattern(group.record.pattern) && mayUseGroup(identity, group.name)
 
 /** For whoever may subscribe the topic. */
 const whoSees = (identity: Identity, topic: string, answer: Answer): Answer =>
@@ -144,7 +144,7 @@ const create = Effect.fnUntraced(function* (answers: Asked, request: typeof Crea
   if (!isGroupName(name)) return yield* Effect.fail<ErrorCode>("bad-request")
   if (checkPattern(pattern) !== undefined) return yield* Effect.fail<ErrorCode>("invalid-pattern")
   if (!isForSubscribers(pattern)) return yield* Effect.fail<ErrorCode>("reserved-topic")
-  if (!answers.identity.subscribe.allowsPattern(pattern) || !mayUse(answers.identity, name))
+  if (!answers.identity.subscribe.allowsPattern(pattern) || !mayUseGroup(answers.identity, name))
     return yield* Effect.fail<ErrorCode>("forbidden")
   const isPosition = typeof start === "object" && "offset" in start
   if (isPosition && !isLiteral(pattern)) return yield* Effect.fail<ErrorCode>("bad-request")

@@ -169,7 +169,7 @@ const readSubscribe = (
   limits: JsonLimits
 ): Subscribe | undefined => {
   const topics = readTopics(fields, limits)
-  const clientId = fields.text("client_id")
+  const clientId = fields.clientId()
   const start = readStart(fields)
   const overflow = readOverflow(fields)
   return topics && { _tag: "Subscribe", requestId, ...topics, clientId, start, overflow }

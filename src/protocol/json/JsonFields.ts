@@ -6,6 +6,7 @@
  * Nothing throws.
  */
 import { decodeText } from "../Bytes.ts"
+import { maxClientId } from "./JsonLimits.ts"
 import { type JsonScan, notJson, tooDeep } from "./JsonScan.ts"
 import type { JsonCode, JsonFault } from "./Problem.ts"
 
@@ -132,6 +133,13 @@ export class JsonFields {
     const text = readText(this.bytes, at, this.endOf(name))
     if (!text.isWellFormed()) return this.fail("BAD_REQUEST", `\`${name}\` has half of a surrogate pair`)
     return text === "" ? undefined : text
+  }
+
+  /** The name under which a client's messages are kept. */
+  clientId(): string | undefined {
+    const id = this.text("client_id")
+    if (id === undefined || id.length <= maxClientId) return id
+    return this.fail("BAD_REQUEST", `\`client_id\` is longer than ${maxClientId} characters`)
   }
 
   number(name: string, minimum: number, maximum: number): number | undefined {

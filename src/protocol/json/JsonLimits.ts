@@ -15,6 +15,9 @@ export interface JsonLimits {
   readonly maxBulk: number
 }
 
+/** Characters of a `client_id`. */
+export const maxClientId = 255
+
 /** A payload's limit, and room for what stands around it: base64 and escapes make it larger, so large ones fit less. */
 const defaultMaxPayload = 1_048_576
 const room = 65_536

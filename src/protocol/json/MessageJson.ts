@@ -106,7 +106,7 @@ export const decodeAckBody = (
   if (!(fields instanceof JsonFields)) return { _tag: "Fault", ...fields }
   const one = fields.text("message_id")
   const messageIds = one === undefined ? fields.texts("message_ids", limits.maxMessageIds) : [one]
-  const clientId = fields.text("client_id")
+  const clientId = fields.clientId()
   if (fields.fault !== undefined) return { _tag: "Fault", ...fields.fault }
   if (messageIds.length === 0) return fault("MISSING_MESSAGE_ID", "`message_ids` is needed")
   return { _tag: "AckBody", messageIds, clientId }

@@ -123,6 +123,8 @@ export interface Problem {
   readonly status: number
   readonly detail: string
   readonly code: JsonCode
+  /** Names this refusal: the hub's log has a line with the same id. Only by HTTP. */
+  readonly instance?: string
   /** Seconds, as in the header `Retry-After`. */
   readonly retry_after?: number
 }

@@ -6,7 +6,7 @@ import type { Position } from "../Position.ts"
 import type { RequestId } from "./ClientJson.ts"
 import { encodeJson } from "./JsonWriter.ts"
 import type { Receipt } from "./MessageJson.ts"
-import { type JsonCode, problemKinds } from "./Problem.ts"
+import { type JsonCode, type ProblemKind, problemKinds } from "./Problem.ts"
 import { timeText } from "./StartText.ts"
 
 const requestField = (requestId: RequestId | undefined) =>
@@ -71,22 +71,25 @@ export interface ErrorText {
   /** The table's own sentence if absent. */
   readonly message?: string | undefined
   readonly requestId?: RequestId | undefined
-  /** Seconds after which the same request may succeed. */
+  /** Seconds after which the same request may succeed; the table's own if absent. */
   readonly retryAfter?: number | undefined
 }
 
 /** Takes what `decodeClientJson` answers as a fault, as it is. */
-export const encodeError = (error: ErrorText, now: number): Uint8Array =>
-  encodeJson({
+export const encodeError = (error: ErrorText, now: number): Uint8Array => {
+  const kind: ProblemKind = problemKinds[error.code]
+  const retryAfter = error.retryAfter ?? kind.retryAfter
+  return encodeJson({
     type: "error",
     ...requestField(error.requestId),
     error: {
       code: error.code,
-      message: error.message ?? problemKinds[error.code].summary,
-      ...(error.retryAfter === undefined ? {} : { retry_after: error.retryAfter })
+      message: error.message ?? kind.summary,
+      ...(retryAfter === undefined ? {} : { retry_after: retryAfter })
     },
     ts: timeText(now)
   })
+}
 
 const positionFields = ({ epoch, offset }: Position) => ({ epoch, offset })
 

@@ -19,6 +19,16 @@ export interface Identity {
   readonly limits: IdentityLimits
   /** Milliseconds since 1970 from which the hub no longer accepts it, or `Infinity`. */
   readonly expiresAt: number
+  /** Of a key: what it said when it was shown. */
+  readonly revision?: KeyRevision
+}
+
+/** Tells apart what one id of a key stood for at different times. Neither part says what the key is. */
+export interface KeyRevision {
+  /** Differs once another key has the id. */
+  readonly key: string
+  /** Differs once it may do something else. */
+  readonly rights: string
 }
 
 /** What is absent is limited by the hub's settings alone. */
@@ -44,6 +54,25 @@ export const anonymous: Identity = {
 
 /** Names an identity among those of all kinds. */
 export const identityKey = ({ id, kind }: Pick<Identity, "id" | "kind">): string => `${kind}:${id}`
+
+/** Whether an identity is told of a topic: if it may do anything with it. */
+export const maySee = ({ publish, subscribe }: Identity, topic: string): boolean =>
+  subscribe.isEverything || subscribe.allowsTopic(topic) || publish.allowsTopic(topic)
+
+/** All that an identity may do, as a text that is another's only if that may do the same. */
+export const rightsOf = ({
+  groups,
+  limits,
+  name,
+  publish,
+  subscribe
+}: Pick<Identity, "groups" | "limits" | "name" | "publish" | "subscribe">): string => {
+  const { connections, messageSize, messagesPerMinute } = limits
+  const sets = [publish, subscribe, groups].map((set) =>
+    set === undefined ? null : [...set.patterns].sort()
+  )
+  return JSON.stringify([name, ...sets, messagesPerMinute, connections, messageSize])
+}
 
 /** What is allowed where `readPatterns` reads, for an error. */
 export const patternsAllowed = "a list of patterns, or one text with spaces between them"

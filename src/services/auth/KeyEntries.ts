@@ -3,6 +3,7 @@
  * answers the keys by id, or everything that is wrong, naming the entry and the member and never quoting a hash, in
  * whose place somebody may have put a key.
  */
+import { createHash } from "node:crypto"
 import { Predicate } from "effect"
 import { PatternSet } from "../../protocol/PatternSet.ts"
 import { badSecret, badValue, type SettingsProblem, unknownKey } from "../../protocol/SettingsError.ts"
@@ -14,7 +15,8 @@ import {
   nameLength,
   patternsAllowed,
   readLimits,
-  readPatterns
+  readPatterns,
+  rightsOf
 } from "./Identity.ts"
 
 /** An entry as a program gives it. What may be published and subscribed is nothing unless it is said. */
@@ -54,6 +56,9 @@ export const readKeyEntries = (given: unknown, origin: string): KeyEntries => {
   return { keys, problems }
 }
 
+/** Of a hash, which itself stays where it is. */
+const digestOf = (hash: Uint8Array): string => createHash("sha256").update(hash).digest("base64url")
+
 class EntryReader {
   readonly problems: Array<SettingsProblem> = []
   readonly #at: string
@@ -86,18 +91,17 @@ class EntryReader {
     const groups = this.#patterns("consumerGroups", given.consumerGroups)
     const limits = this.#limits(given.limits)
     if (id === undefined || hash === undefined || this.problems.length > 0) return undefined
+    const rights = {
+      name: name ?? id,
+      publish: publish ?? PatternSet.none,
+      subscribe: subscribe ?? PatternSet.none,
+      groups,
+      limits: limits ?? {}
+    }
+    const revision = { key: digestOf(hash), rights: rightsOf(rights) }
     return {
       hash,
-      identity: {
-        kind: "api-key",
-        id,
-        name: name ?? id,
-        publish: publish ?? PatternSet.none,
-        subscribe: subscribe ?? PatternSet.none,
-        groups,
-        limits: limits ?? {},
-        expiresAt: Number.POSITIVE_INFINITY
-      }
+      identity: { ...rights, kind: "api-key", id, expiresAt: Number.POSITIVE_INFINITY, revision }
     }
   }
 

@@ -48,6 +48,9 @@ export interface CollectorOptions {
   readonly patterns: ReadonlyArray<string>
 }
 
+/** Bytes of messages after which an answer is given, however few they are: the rest is for the next one. */
+const enoughBytes = 8 * 1_048_576
+
 export class Collector implements LocalOutlet {
   readonly isWaiting = false
   readonly gaps: Array<LostMessages> = []
@@ -58,6 +61,8 @@ export class Collector implements LocalOutlet {
   private readonly options: CollectorOptions
   private readonly parts: Array<Part> = []
   private count = 0
+  private bytes = 0
+  private isCollected = false
   private left: number
   private connection: LocalConnection | undefined
 
@@ -72,7 +77,7 @@ export class Collector implements LocalOutlet {
   }
 
   get isWritable(): boolean {
-    return this.count < this.options.max
+    return !this.isCollected && this.count < this.options.max && this.bytes < enoughBytes
   }
 
   /** Whether all that was there already has come. */
@@ -88,8 +93,10 @@ export class Collector implements LocalOutlet {
   deliver(session: Session, _receiver: Receiver, batch: Batch): void {
     countDelivery(this.connection, session, batch)
     const { epoch, offset, timestamp, topic } = batch
-    this.parts.push({ topic, epoch, offset, timestamp, texts: this.options.texts.of(batch) })
+    const texts = this.options.texts.of(batch)
+    this.parts.push({ topic, epoch, offset, timestamp, texts })
     this.count += batch.count
+    this.bytes += texts.bytes.length
     if (this.isReady) this.onReady()
   }
 
@@ -136,8 +143,9 @@ export class Collector implements LocalOutlet {
     return true
   }
 
-  /** As many messages as are allowed; the cursor stands after them. */
+  /** As many messages as are allowed; the cursor stands after them. Nothing more is taken. */
   collect(): Collected {
+    this.isCollected = true
     const { cursor, max } = this.options
     let left = max
     for (const { epoch, offset, texts, timestamp, topic } of this.parts) {

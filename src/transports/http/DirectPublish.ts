@@ -1,18 +1,21 @@
 /**
- * `POST /api/v1/messages` of JSON without the router in between, which would cost more than the publish itself. It is
- * the same function that answers; whatever is not as plain as that takes the ordinary way.
+ * `POST /api/v1/messages` without the router in between, which would cost more than the publish itself. Who asks, and
+ * what they may do, is asked by the same functions, and the same one answers; what a page of a browser asks, and what is
+ * to have a span, takes the ordinary way.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { Context, Effect, References, Tracer } from "effect"
-import { problemHeaders } from "../../protocol/json/Problem.ts"
+import { type Problem, problemHeaders } from "../../protocol/json/Problem.ts"
 import { isAllowedOrigin } from "../../protocol/Origins.ts"
-import { anonymous } from "../../services/auth/Identity.ts"
-import { isJson, type PublishContext, publishJson } from "./Publishing.ts"
-import type { Refusal } from "./Refusal.ts"
+import { authenticate, Caller, refusalOfAuth } from "./Caller.ts"
+import { closeAfter } from "./CloseSoon.ts"
+import { publishOne } from "./Publishing.ts"
 import type { WebAppOptions } from "./WebApp.ts"
 
 /** Answers whether it has taken the request. */
 export type DirectPublish = (request: IncomingMessage, response: ServerResponse) => boolean
+
+const path = "/api/v1/messages"
 
 export const directPublish = (
   { auth, origins, web }: WebAppOptions,
@@ -21,24 +24,33 @@ export const directPublish = (
   const isTraced =
     Context.get(services, Tracer.Tracer) !== Tracer.nativeTracer &&
     Context.get(services, References.TracerEnabled)
-  // Where a token must be checked, or spans are made, the way is the ordinary one.
-  if (auth.isOn || isTraced) return () => false
+  if (isTraced) return () => false
   const run = Effect.runForkWith(services)
   return (request, response) => {
-    const { headers } = request
+    const { headers, method, url = "" } = request
     const isPlain =
-      request.url === "/api/v1/messages" &&
-      request.method === "POST" &&
+      method === "POST" &&
+      url.startsWith(path) &&
+      (url.length === path.length || url[path.length] === "?") &&
       headers.origin === undefined &&
-      isJson(headers["content-type"]) &&
       !web.state.isDraining &&
       isAllowedOrigin(headers, origins)
     if (!isPlain) return false
-    const context: PublishContext = { web, identity: anonymous, request }
+    let caller: Caller | undefined
+    const publishing = Effect.flatMap(
+      Effect.mapError(authenticate(auth, request), refusalOfAuth),
+      (identity) => {
+        caller = new Caller(web, request, identity)
+        return publishOne(caller)
+      }
+    )
     const fiber = run(
-      Effect.match(publishJson(context), {
+      Effect.match(publishing, {
         onSuccess: (receipt) => write(response, 202, "application/json", JSON.stringify(receipt)),
-        onFailure: (refused) => writeProblem(request, response, refused)
+        onFailure: ({ problem, what }) => {
+          const refused = (caller ?? new Caller(web, request)).refused(problem, what)
+          writeProblem(request, response, refused)
+        }
       })
     )
     response.once("close", () => {
@@ -55,28 +67,17 @@ const write = (response: ServerResponse, status: number, contentType: string, te
     .end(text)
 }
 
-const writeProblem = (request: IncomingMessage, response: ServerResponse, { problem }: Refusal): void => {
+const writeProblem = (request: IncomingMessage, response: ServerResponse, problem: Problem): void => {
   if (response.destroyed) return
-  const { socket } = request
   const text = JSON.stringify(problem)
   // What is left of a body that was refused is not waited for.
   const isUnread = !request.complete
-  if (isUnread) response.once("finish", () => closeSoon(socket))
+  if (isUnread) closeAfter(request, response)
   response
     .writeHead(problem.status, {
       ...problemHeaders(problem),
-      ...(isUnread ? { connection: "close" } : {}),
+      ...(isUnread || problem.code === "SHUTTING_DOWN" ? { connection: "close" } : {}),
       "content-length": Buffer.byteLength(text)
     })
     .end(text)
-}
-
-/** Milliseconds for the peer to read why, while what it still sends is not read. */
-const grace = 500
-
-const closeSoon = (socket: IncomingMessage["socket"]): void => {
-  socket.end()
-  const timer = setTimeout(() => socket.destroy(), grace)
-  timer.unref()
-  socket.once("close", () => clearTimeout(timer))
 }

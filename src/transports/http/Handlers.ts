@@ -1,8 +1,6 @@
 /** The API's handlers: each reads what was asked, asks whether the caller may, and answers by one function elsewhere. */
-import type { IncomingMessage, ServerResponse } from "node:http"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect, Layer } from "effect"
-import { type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { decodeAckBody, messagesBody } from "../../protocol/json/MessageJson.ts"
@@ -10,13 +8,14 @@ import { checkTopicName } from "../../protocol/TopicName.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import { Api, metricsContentType } from "./Api.ts"
 import { isLines, publishLines } from "./BulkLines.ts"
-import { Caller, mayPublish, maySubscribe } from "./Caller.ts"
+import { type Caller, CurrentCaller, mayBeClient, mayPublish, maySubscribe } from "./Caller.ts"
 import { docsPage, docsPolicy } from "./Docs.ts"
 import * as Management from "./Management.ts"
+import { nodeRequest, nodeResponse } from "./NodeRequest.ts"
 import { type Polled, poll } from "./Poll.ts"
 import { publishMany, publishOne } from "./Publishing.ts"
 import { readBeginning, readPatterns } from "./Reading.ts"
-import { answered, jsonResponse, Refusal, refusal } from "./Refusal.ts"
+import { jsonResponse, problemResponse, Refusal, refusal } from "./Refusal.ts"
 import { readBody } from "./RequestBody.ts"
 import { stream } from "./Streaming.ts"
 import { Web } from "./Web.ts"
@@ -31,18 +30,15 @@ const defaultPollTimeout = 30
 /** Bytes of a body that says no more than a name. */
 const smallBody = 65_536
 
-const nodeRequest = (request: HttpServerRequest.HttpServerRequest): IncomingMessage =>
-  NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage
-const nodeResponse = (request: HttpServerRequest.HttpServerRequest): ServerResponse =>
-  NodeHttpServerRequest.toServerResponse(request) as ServerResponse
-
-const queryOf = (url: string): URLSearchParams => {
-  const at = url.indexOf("?")
-  return new URLSearchParams(at < 0 ? "" : url.slice(at))
-}
-
-/** With the caller's identity. */
-const asCaller = (handle: (identity: Identity) => Answer) => answered(Effect.flatMap(Caller, handle))
+/** With who asks; what is refused is answered here. */
+const asCaller = (handle: (caller: Caller) => Answer): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.flatMap(CurrentCaller, (caller) =>
+    caller === undefined
+      ? Effect.die(new Error("a request without a caller"))
+      : Effect.catch(handle(caller), ({ problem, what }) =>
+          Effect.succeed(problemResponse(caller.refused(problem, what)))
+        )
+  )
 
 /** Nothing more is to be written: the handler wrote the response itself. */
 const written = HttpServerResponse.empty()
@@ -53,41 +49,35 @@ const messageHandlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const web = yield* Web
     return handlers
-      .handleRaw("publish", ({ request }) =>
-        asCaller((identity) =>
-          publishOne({ web, identity, request: nodeRequest(request) }, queryOf(request.url))
-        )
+      .handleRaw("publish", () =>
+        asCaller((caller) => Effect.map(publishOne(caller), (receipt) => jsonResponse(receipt, 202)))
       )
       .handleRaw("publishBulk", ({ request }) =>
-        asCaller((identity) => {
-          const context = { web, identity, request: nodeRequest(request) }
-          return isLines(request.headers["content-type"])
-            ? Effect.as(publishLines(context, nodeResponse(request)), written)
-            : publishMany(context)
-        })
+        asCaller((caller) =>
+          isLines(request.headers["content-type"])
+            ? Effect.as(publishLines(caller, nodeResponse(request)), written)
+            : publishMany(caller)
+        )
       )
-      .handle("poll", ({ query }) => asCaller((identity) => answerPoll(web, identity, query)))
-      .handleRaw("ack", ({ request }) =>
-        asCaller((identity) => acknowledge(web, identity, nodeRequest(request)))
-      )
+      .handle("poll", ({ query }) => asCaller((caller) => answerPoll(caller, query)))
+      .handleRaw("ack", () => asCaller(acknowledge))
       .handle("stream", ({ query, request }) =>
-        asCaller((identity) =>
+        asCaller((caller) =>
           Effect.suspend(() => {
             const patterns = readPatterns(query.topics)
             if (patterns instanceof Refusal) return Effect.fail(patterns)
             const last = request.headers["last-event-id"]
             const beginning = readBeginning(last === undefined || last === "" ? query.from : last, patterns)
             if (beginning instanceof Refusal) return Effect.fail(beginning)
-            const refused = firstRefused(identity, patterns)
+            const refused = firstRefused(caller.identity, patterns)
             if (refused !== undefined) return Effect.fail(refused)
-            const wanted = { identity, patterns, beginning, overflow: query.overflow ?? "drop-oldest" }
+            const overflow = query.overflow ?? web.settings.clientOverflow
+            const wanted = { caller, patterns, beginning, overflow }
             return Effect.as(stream(web, wanted, nodeResponse(request)), written)
           })
         )
       )
-      .handle("replay", ({ params, query }) =>
-        asCaller((identity) => replay(web, identity, params.name, query))
-      )
+      .handle("replay", ({ params, query }) => asCaller((caller) => replay(caller, params.name, query)))
   })
 )
 
@@ -107,8 +97,9 @@ interface PollQuery {
   readonly max?: number
 }
 
-const answerPoll = (web: Web["Service"], identity: Identity, query: PollQuery): Answer =>
+const answerPoll = (caller: Caller, query: PollQuery): Answer =>
   Effect.suspend(() => {
+    const { identity, web } = caller
     const patterns = readPatterns(query.topics)
     if (patterns instanceof Refusal) return Effect.fail(patterns)
     const beginning = readBeginning(query.from, patterns)
@@ -121,11 +112,13 @@ const answerPoll = (web: Web["Service"], identity: Identity, query: PollQuery): 
     const timeout = Math.min((query.timeout ?? defaultPollTimeout) * 1000, maxPollTimeout)
     const clientId = query.client_id
     if (clientId === undefined || clientId === "")
-      return Effect.map(poll(web, { identity, patterns, beginning, max, timeout }), pollResponse)
+      return Effect.map(poll(web, { caller, patterns, beginning, max, timeout }), pollResponse)
     if (clientId.length > maxClientId)
       return Effect.fail(refusal("BAD_REQUEST", `\`client_id\` is longer than ${maxClientId} characters`))
+    const notThat = mayBeClient(identity, clientId)
+    if (notThat !== undefined) return Effect.fail(notThat)
     const { start } = beginning
-    return Effect.map(web.clients.poll(identity, clientId, { patterns, start, max, timeout }), (body) =>
+    return Effect.map(web.clients.poll(caller, clientId, { patterns, start, max, timeout }), (body) =>
       HttpServerResponse.uint8Array(body, { contentType: "application/json" })
     )
   })
@@ -144,25 +137,27 @@ const pollResponse = ({ body, count, cursor, gaps }: Polled): HttpServerResponse
   return HttpServerResponse.uint8Array(whole, { contentType: "application/json" })
 }
 
-const acknowledge = (web: Web["Service"], identity: Identity, request: IncomingMessage): Answer =>
+const acknowledge = (caller: Caller): Answer =>
   Effect.gen(function* () {
+    const { identity, request, web } = caller
     const limits = web.limitsOf(identity)
-    const { httpReadTimeout: timeout } = web.settings
-    const body = decodeAckBody(yield* readBody(request, { maxBytes: limits.maxBytes, timeout }), limits)
+    const body = decodeAckBody(yield* readBody(web, request, limits.maxBytes), limits)
     if (body._tag === "Fault") return yield* Effect.fail(refusal(body.code, body.message))
     // Who has no group was never waited for.
     if (body.clientId === undefined) return jsonResponse({ acknowledged: 0 })
-    const acknowledged = yield* web.clients.acknowledge(identity, body.clientId, body.messageIds)
+    const notThat = mayBeClient(identity, body.clientId)
+    if (notThat !== undefined) return yield* Effect.fail(notThat)
+    const acknowledged = yield* web.clients.acknowledge(caller, body.clientId, body.messageIds)
     return jsonResponse({ acknowledged })
   })
 
 const replay = (
-  web: Web["Service"],
-  identity: Identity,
+  caller: Caller,
   topic: string,
   query: { readonly from?: string; readonly limit?: number }
 ): Answer =>
   Effect.gen(function* () {
+    const { identity, web } = caller
     const error = checkTopicName(topic)
     if (error !== undefined) return yield* Effect.fail(refusal("INVALID_TOPIC", error.message))
     const refused = maySubscribe(identity, topic)
@@ -173,8 +168,13 @@ const replay = (
     if (beginning instanceof Refusal) return yield* Effect.fail(beginning)
     const max = Math.min(query.limit ?? defaultMessages, web.settings.maxPollMessages)
     if (max === 0) return yield* Effect.fail(refusal("BAD_REQUEST", "`limit` must be 1 or more"))
-    return pollResponse(yield* poll(web, { identity, patterns: [topic], beginning, max, timeout: undefined }))
+    return pollResponse(yield* poll(web, { caller, patterns: [topic], beginning, max, timeout: undefined }))
   })
+
+const pageOf = (query: { readonly after?: string; readonly limit?: number }): Management.TopicPage => ({
+  after: query.after,
+  limit: query.limit
+})
 
 const topicHandlers = HttpApiBuilder.group(
   Api,
@@ -183,12 +183,9 @@ const topicHandlers = HttpApiBuilder.group(
     const web = yield* Web
     return handlers
       .handleRaw("createTopic", ({ request }) =>
-        asCaller((identity) =>
+        asCaller(({ identity }) =>
           Effect.gen(function* () {
-            const { httpReadTimeout: timeout } = web.settings
-            const name = Management.readTopicName(
-              yield* readBody(nodeRequest(request), { maxBytes: smallBody, timeout })
-            )
+            const name = Management.readTopicName(yield* readBody(web, nodeRequest(request), smallBody))
             if (name instanceof Refusal) return yield* Effect.fail(name)
             const refused = mayPublish(identity, name)
             if (refused !== undefined) return yield* Effect.fail(refused)
@@ -197,13 +194,13 @@ const topicHandlers = HttpApiBuilder.group(
         )
       )
       .handle("deleteTopic", ({ params }) =>
-        asCaller((identity) => {
+        asCaller(({ identity }) => {
           const refused = mayPublish(identity, params.name)
           return refused === undefined ? Management.removeTopic(web, params.name) : Effect.fail(refused)
         })
       )
       .handle("listTopics", ({ query }) =>
-        answered(Management.listTopics(web, { after: query.after, limit: query.limit }))
+        asCaller(({ identity }) => Management.listTopics(web, identity, pageOf(query)))
       )
   })
 )
@@ -214,10 +211,10 @@ const systemHandlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const web = yield* Web
     return handlers
-      .handle("health", () => answered(Management.health(web)))
+      .handle("health", () => Management.health(web))
       .handle("ready", () => Effect.sync(() => Management.ready(web)))
       .handle("stats", ({ query }) =>
-        answered(Management.stats(web, { after: query.after, limit: query.limit }))
+        asCaller(({ identity }) => Management.stats(web, identity, pageOf(query)))
       )
       .handle("metrics", () =>
         Effect.map(PrometheusMetrics.format(), (text) =>

@@ -5,6 +5,7 @@
 import { Effect, Exit, Fiber, Scope, Semaphore } from "effect"
 import type { Hub } from "../../actors/Hub.ts"
 import type {
+  LocalClient,
   LocalConnection,
   LocalOutlet,
   LocalPublish,
@@ -43,13 +44,14 @@ export class HttpPublisher {
       if (isFull(connection, topic, this.settings)) return Effect.fail(refusalOfError("queue-full"))
       const publishing = Effect.mapError(connection.publish(session, topic, messages, options), toRefusal)
       // Most topics answer at once, and then nothing has to be timed.
-      const fiber = Effect.runFork(publishing)
-      return (
-        fiber.pollUnsafe() ??
-        Effect.timeoutOrElse(Fiber.join(fiber), {
-          duration: this.settings.httpPublishTimeout,
-          orElse: () => Effect.fail(unconfirmed)
-        })
+      return Effect.flatMap(
+        Effect.forkChild(publishing, { startImmediately: true }),
+        (fiber) =>
+          fiber.pollUnsafe() ??
+          Effect.timeoutOrElse(Fiber.join(fiber), {
+            duration: this.settings.httpPublishTimeout,
+            orElse: () => Effect.fail(unconfirmed)
+          })
       )
     })
   }
@@ -78,7 +80,7 @@ export class HttpPublisher {
         this.open = undefined
         run(Scope.close(scope, Exit.void))
       })
-      const connection = yield* connect(this.hub, outlet, anonymous).pipe(
+      const connection = yield* connect(this.hub, outlet, everyRequest).pipe(
         Effect.mapError(refusalOfClose),
         Effect.provideService(Scope.Scope, scope)
       )
@@ -88,6 +90,9 @@ export class HttpPublisher {
     })
   )
 }
+
+/** Who asks is asked before anything comes here. */
+const everyRequest: LocalClient = { transport: "http", peer: "http", identity: anonymous }
 
 const toRefusal = (code: ErrorCode): Refusal => refusalOfError(code)
 

@@ -2,21 +2,18 @@
 import type { Effect, Scope } from "effect"
 import { DeliveryMeter } from "../../actors/DeliveryMeter.ts"
 import type { Hub } from "../../actors/Hub.ts"
-import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
+import type { LocalClient, LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
 import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
-import type { Transport } from "../../protocol/Transport.ts"
-import type { Identity } from "../../services/auth/Identity.ts"
 
 /** Until the scope closes. */
 export const connect = (
   hub: Hub["Service"],
   outlet: LocalOutlet,
-  transport: Transport,
-  identity: Identity
+  { identity, peer, transport }: LocalClient
 ): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> =>
-  hub.connectLocal(outlet, { transport, peer: "", identity })
+  hub.connectLocal(outlet, { transport, peer, identity })
 
 /** Begins the one session of a connection. */
 export const openSession = (connection: LocalConnection, session: number, name: string): void => {

@@ -8,6 +8,7 @@ import { JsonScan } from "../../protocol/json/JsonScan.ts"
 import { problemOf } from "../../protocol/json/Problem.ts"
 import { timeText } from "../../protocol/json/StartText.ts"
 import { checkTopicName, isForPublishers } from "../../protocol/TopicName.ts"
+import { type Identity, maySee } from "../../services/auth/Identity.ts"
 import { jsonResponse, problemResponse, type Refusal, refusal, refusalOfError } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
@@ -64,9 +65,13 @@ const pageOf = (topics: ReadonlyArray<TopicInfo>, { after, limit }: TopicPage) =
   return { page, more: page.length < rest.length && last !== undefined ? { next: last.name } : {} }
 }
 
-export const listTopics = ({ hub }: WebService, wanted: TopicPage): Answer =>
+/** The topics that the identity may publish or subscribe. */
+const visibleTo = (identity: Identity, topics: ReadonlyArray<TopicInfo>): ReadonlyArray<TopicInfo> =>
+  topics.filter(({ name }) => maySee(identity, name))
+
+export const listTopics = ({ hub }: WebService, identity: Identity, wanted: TopicPage): Answer =>
   Effect.map(hub.topics(">"), (topics) => {
-    const { more, page } = pageOf(topics, wanted)
+    const { more, page } = pageOf(visibleTo(identity, topics), wanted)
     return jsonResponse({
       topics: page.map(({ dropped, name, published, subscribers }) => ({
         name,
@@ -78,12 +83,13 @@ export const listTopics = ({ hub }: WebService, wanted: TopicPage): Answer =>
     })
   })
 
-export const stats = ({ hub, now, state }: WebService, wanted: TopicPage): Answer =>
+/** Of the topics that the identity may know, each, and of the hub as a whole how much. */
+export const stats = ({ hub, now, state }: WebService, identity: Identity, wanted: TopicPage): Answer =>
   Effect.gen(function* () {
     const topics = yield* hub.topics(">")
     const metrics = yield* hub.metrics
     const time = yield* now
-    const { more, page } = pageOf(topics, wanted)
+    const { more, page } = pageOf(visibleTo(identity, topics), wanted)
     return jsonResponse({
       topics: page.map((topic) => ({
         name: topic.name,
@@ -102,6 +108,8 @@ export const stats = ({ hub, now, state }: WebService, wanted: TopicPage): Answe
       total_delivered: metrics.messagesDelivered,
       total_dropped: Object.values(metrics.messagesDropped).reduce((sum, count) => sum + count, 0),
       connections: metrics.connections,
+      connections_by_type: metrics.connectionsByTransport,
+      refused: metrics.refusals,
       groups: metrics.groups,
       queue_depth: metrics.queueDepth,
       client_queue_depth: metrics.clientQueueDepth,
@@ -114,7 +122,11 @@ export const stats = ({ hub, now, state }: WebService, wanted: TopicPage): Answe
 
 const uptime = (startedAt: number, now: number): number => Math.floor(Math.max(0, now - startedAt) / 1000)
 
-export const health = ({ hub, now, state }: WebService): Answer =>
+export const health = ({
+  hub,
+  now,
+  state
+}: WebService): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.gen(function* () {
     const metrics = yield* hub.metrics
     const time = yield* now

@@ -2,10 +2,10 @@
  * A poll without a `client_id`, and a replay: a client of the hub's for one answer. It waits as a callback and a few
  * small objects, so that thousands can.
  */
-import { Effect } from "effect"
+import { Effect, Scope } from "effect"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { Start } from "../../protocol/Position.ts"
-import type { Identity } from "../../services/auth/Identity.ts"
+import type { Caller } from "./Caller.ts"
 import { Collector } from "./Collector.ts"
 import type { Cursor } from "./Cursor.ts"
 import { connect, openSession } from "./HubClient.ts"
@@ -14,7 +14,7 @@ import { type Refusal, refusalOfClose } from "./Refusal.ts"
 import type { Waiting, Web } from "./Web.ts"
 
 export interface PollRequest {
-  readonly identity: Identity
+  readonly caller: Caller
   readonly patterns: ReadonlyArray<string>
   readonly beginning: Beginning
   readonly max: number
@@ -35,34 +35,36 @@ const creditBytes = 4 * 1_048_576
 const session = 1
 
 export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<Polled, Refusal> =>
-  Effect.scoped(
-    Effect.suspend(() => {
-      const { beginning, max, patterns } = request
-      const { cursor, isNow } = beginning
-      const collector = new Collector({
-        texts: web.texts,
-        max,
-        cursor,
-        hasPast: beginning.start._tag !== "Now",
-        isNow,
-        patterns
-      })
-      return connect(web.hub, collector, request.identity).pipe(
-        Effect.mapError(refusalOfClose),
-        Effect.flatMap((connection) => {
-          collector.begin(connection)
-          subscribe(connection, patterns, beginning.start, max)
-          return Effect.andThen(
-            ready(web, collector, request.timeout),
-            Effect.suspend(() => {
-              if (collector.failure !== undefined) return Effect.fail(collector.failure)
-              return Effect.succeed({ ...collector.collect(), cursor, gaps: collector.gaps })
-            })
-          )
-        })
-      )
+  Effect.suspend(() => {
+    const { beginning, caller, max, patterns } = request
+    const { identity, peer } = caller
+    const { cursor, isNow } = beginning
+    const collector = new Collector({
+      texts: web.texts,
+      max,
+      cursor,
+      hasPast: beginning.start._tag !== "Now",
+      isNow,
+      patterns
     })
-  )
+    const scope = Scope.makeUnsafe()
+    return connect(web.hub, collector, { identity, peer, transport: "long-poll" }).pipe(
+      Effect.provideService(Scope.Scope, scope),
+      Effect.mapError(refusalOfClose),
+      Effect.flatMap((connection) => {
+        collector.begin(connection)
+        subscribe(connection, patterns, beginning.start, max)
+        return ready(web, collector, request.timeout)
+      }),
+      Effect.flatMap(() =>
+        collector.failure === undefined
+          ? Effect.succeed({ ...collector.collect(), cursor, gaps: collector.gaps })
+          : Effect.fail(collector.failure)
+      ),
+      // Thousands may be answered by one publish: first all of them, then each is cleared away.
+      Effect.onExit((exit) => Effect.sync(() => web.afterwards.add(Scope.close(scope, exit))))
+    )
+  })
 
 const subscribe = (
   connection: LocalConnection,
@@ -89,7 +91,7 @@ const subscribe = (
 
 /** Waits until there is something to answer, the time is over, or the hub stops. */
 const ready = (
-  { state }: Web["Service"],
+  { deadlines, state }: Web["Service"],
   collector: Collector,
   timeout: number | undefined
 ): Effect.Effect<void> =>
@@ -101,9 +103,9 @@ const ready = (
       resume(Effect.void)
     }
     const waiting: Waiting = { hubStops: end }
-    const timer = timeout === undefined ? undefined : setTimeout(end, timeout)
+    const deadline = timeout === undefined ? undefined : deadlines.after(timeout, end)
     const stop = () => {
-      clearTimeout(timer)
+      deadline?.stop()
       state.waiting.delete(waiting)
       collector.onReady = () => {}
     }

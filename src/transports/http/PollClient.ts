@@ -2,24 +2,30 @@
  * A polling client with a `client_id`: a member of its groups that stays between its polls, so that what it was given
  * and did not acknowledge is still its own. At least once. It takes messages only while a poll waits for them.
  */
-import { Deferred, Effect } from "effect"
+import { Effect } from "effect"
 import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
 import type { Receiver } from "../../actors/Outlet.ts"
 import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
-import type { Frame, FrameOf } from "../../protocol/Frame.ts"
-import type { Texts } from "../../protocol/json/Texts.ts"
+import type { Frame } from "../../protocol/Frame.ts"
 import { maxAckRanges, notGiven, unlimitedCredit } from "../../protocol/Op.ts"
 import { matches } from "../../protocol/Pattern.ts"
 import type { OffsetRange, Start } from "../../protocol/Position.ts"
 import { clientGroupName } from "../ClientGroup.ts"
+import { HeldMessages } from "./HeldMessages.ts"
 import { countDelivery, openSession } from "./HubClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
+import { Questions } from "./Questions.ts"
 import { type Refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
-import { sliceTexts } from "./TextParts.ts"
 
 const session = 1
+
+/** The `client_id`, and what `groupOwner` says of whose it is. */
+interface ClientName {
+  readonly id: string
+  readonly owner: string
+}
 
 interface Membership {
   readonly subscription: number
@@ -27,14 +33,6 @@ interface Membership {
   readonly pattern: string
   /** Messages that the hub may still give to it. */
   credit: number
-}
-
-/** Messages that were given to the client's member, and to no poll yet. */
-interface Held {
-  readonly topic: string
-  readonly epoch: number
-  readonly offset: number
-  readonly texts: Texts
 }
 
 /** A poll that waits, until it has taken what it was woken for. */
@@ -50,19 +48,18 @@ export class PollClient implements LocalOutlet {
   ackWait = 0
   failure: Refusal | undefined
   readonly waiters: Array<Waiter> = []
-  private readonly clientId: string
+  private readonly client: ClientName
   private readonly texts: PolledTexts
   private readonly onEnded: () => void
   private readonly members = new Map<string, Membership>()
-  private held: Array<Held> = []
-  private heldMessages = 0
-  private readonly asked = new Map<number, Deferred.Deferred<Frame, Refusal>>()
-  private lastRequest = 1
+  private readonly held = new HeldMessages()
+  /** The first request was to open the session. */
+  private readonly questions = new Questions(1)
   private lastSubscription = 0
   private connection: LocalConnection | undefined
 
-  constructor(clientId: string, texts: PolledTexts, onEnded: () => void) {
-    this.clientId = clientId
+  constructor(client: ClientName, texts: PolledTexts, onEnded: () => void) {
+    this.client = client
     this.texts = texts
     this.onEnded = onEnded
   }
@@ -70,11 +67,11 @@ export class PollClient implements LocalOutlet {
   /** To be called once, before all else. */
   begin(connection: LocalConnection): void {
     this.connection = connection
-    openSession(connection, session, this.clientId)
+    openSession(connection, session, this.client.id)
   }
 
   get isWritable(): boolean {
-    return this.heldMessages < this.wanted
+    return this.held.count < this.wanted
   }
 
   /** Messages that all who wait would take. */
@@ -84,7 +81,7 @@ export class PollClient implements LocalOutlet {
 
   /** Wakes as many as there are messages for. */
   wakeNext(): void {
-    let left = this.heldMessages
+    let left = this.held.count
     for (const waiter of [...this.waiters]) {
       if (left <= 0) return
       left -= waiter.max
@@ -96,8 +93,12 @@ export class PollClient implements LocalOutlet {
   join(pattern: string, start: Start): Effect.Effect<void, Refusal> {
     return Effect.suspend(() => {
       if (this.members.has(pattern)) return Effect.void
-      return this.joinGroup(clientGroupName(this.clientId, pattern), pattern, start)
+      return this.joinGroup(this.groupOf(pattern), pattern, start)
     })
+  }
+
+  private groupOf(pattern: string): string {
+    return clientGroupName(this.client.id, pattern, this.client.owner)
   }
 
   private joinGroup(group: string, pattern: string, start: Start): Effect.Effect<void, Refusal> {
@@ -137,7 +138,7 @@ export class PollClient implements LocalOutlet {
       if (known === undefined || this.reads(topic)) return Effect.void
       const found = known.all().filter(({ record }) => {
         const { name, pattern } = record
-        return matches(pattern, topic) && name === clientGroupName(this.clientId, pattern)
+        return matches(pattern, topic) && name === this.groupOf(pattern)
       })
       return Effect.forEach(found, ({ record }) => this.join(record.pattern, { _tag: "Now" }), {
         discard: true
@@ -168,25 +169,8 @@ export class PollClient implements LocalOutlet {
   }
 
   /** Up to `max` of the messages that are there for these patterns. */
-  take(
-    patterns: ReadonlyArray<string>,
-    max: number
-  ): { readonly parts: ReadonlyArray<Texts>; readonly count: number } {
-    const parts: Array<Texts> = []
-    const kept: Array<Held> = []
-    let left = max
-    for (const each of this.held) {
-      const isWanted = left > 0 && patterns.some((pattern) => matches(pattern, each.topic))
-      const messages = each.texts.ends.length
-      const taken = isWanted ? Math.min(left, messages) : 0
-      if (taken > 0) parts.push(taken === messages ? each.texts : sliceTexts(each.texts, 0, taken))
-      if (taken < messages)
-        kept.push({ ...each, offset: each.offset + taken, texts: sliceTexts(each.texts, taken, messages) })
-      left -= taken
-    }
-    this.held = kept
-    this.heldMessages -= max - left
-    return { parts, count: max - left }
+  take(patterns: ReadonlyArray<string>, max: number) {
+    return this.held.take(patterns, max)
   }
 
   /** Acknowledges offsets of a topic in every group of the client that reads it. Answers whether there is any. */
@@ -220,33 +204,22 @@ export class PollClient implements LocalOutlet {
     countDelivery(this.connection, session, batch)
     const { epoch, offset, topic } = batch
     // What was held too long is given again, so the older copy is nobody's.
-    if (attempt > 1) this.forget(topic, epoch, offset, offset + batch.count)
-    this.held.push({ topic, epoch, offset, texts: this.texts.of(batch, attempt) })
-    this.heldMessages += batch.count
+    if (attempt > 1) this.held.forget(topic, epoch, offset, offset + batch.count)
+    this.held.add({ topic, epoch, offset, texts: this.texts.of(batch, attempt) })
     this.wakeNext()
-  }
-
-  private forget(topic: string, epoch: number, from: number, to: number): void {
-    this.held = this.held.filter((each) => {
-      const messages = each.texts.ends.length
-      const isOther = each.topic !== topic || each.epoch !== epoch
-      if (isOther || each.offset >= to || each.offset + messages <= from) return true
-      this.heldMessages -= messages
-      return false
-    })
   }
 
   control(frame: Frame): void {
     switch (frame._tag) {
       case "Joined":
         this.ackWait = Math.max(this.ackWait, frame.ackWait)
-        this.answer(frame)
+        this.questions.answer(frame.request, frame)
         return
       case "Acked":
-        this.answer(frame)
+        this.questions.answer(frame.request, frame)
         return
       case "Failure":
-        this.fail(frame)
+        this.questions.refuse(frame.request, refusalOfError(frame.code, frame.message))
         return
       case "Left":
         for (const [pattern, { subscription }] of this.members) {
@@ -267,9 +240,7 @@ export class PollClient implements LocalOutlet {
 
   ended(reason: CloseReason): void {
     this.failure ??= refusalOfClose(reason)
-    const failure = this.failure
-    for (const asked of this.asked.values()) Deferred.doneUnsafe(asked, Effect.fail(failure))
-    this.asked.clear()
+    this.questions.end(this.failure)
     this.wakeAll()
     this.onEnded()
   }
@@ -283,27 +254,10 @@ export class PollClient implements LocalOutlet {
   }
 
   private ask(frame: (request: number) => Frame): Effect.Effect<Frame, Refusal> {
-    return Effect.suspend(() => {
-      if (this.failure !== undefined) return Effect.fail(this.failure)
-      const request = ++this.lastRequest
-      const answer = Deferred.makeUnsafe<Frame, Refusal>()
-      this.asked.set(request, answer)
-      this.connection?.send(frame(request))
-      return Effect.ensuring(
-        Deferred.await(answer),
-        Effect.sync(() => this.asked.delete(request))
-      )
-    })
-  }
-
-  private answer(frame: FrameOf<"Joined"> | FrameOf<"Acked">): void {
-    const asked = this.asked.get(frame.request)
-    if (asked !== undefined) Deferred.doneUnsafe(asked, Effect.succeed(frame))
-  }
-
-  private fail(frame: FrameOf<"Failure">): void {
-    const asked = this.asked.get(frame.request)
-    if (asked !== undefined)
-      Deferred.doneUnsafe(asked, Effect.fail(refusalOfError(frame.code, frame.message)))
+    return Effect.suspend(() =>
+      this.failure === undefined
+        ? this.questions.ask((request) => this.connection?.send(frame(request)))
+        : Effect.fail(this.failure)
+    )
   }
 }

@@ -2,13 +2,16 @@
  * The polling clients that have a `client_id`, by who they are. One that neither polls nor acknowledges for a while is
  * let go of; what it had and did not acknowledge is then given again.
  */
-import { Effect, Exit, Scope, Semaphore } from "effect"
+import { Clock, Effect, Exit, Scope, Semaphore } from "effect"
 import type { Hub } from "../../actors/Hub.ts"
 import { parseMessageId } from "../../protocol/json/MessageId.ts"
 import { messagesBody } from "../../protocol/json/MessageJson.ts"
 import type { OffsetRange, Start } from "../../protocol/Position.ts"
-import type { Identity } from "../../services/auth/Identity.ts"
+import { type Identity, identityKey, rightsOf } from "../../services/auth/Identity.ts"
 import type { Settings } from "../../services/Settings.ts"
+import { forHub, groupOwner } from "../ClientGroup.ts"
+import type { Caller } from "./Caller.ts"
+import type { Deadlines } from "./Deadlines.ts"
 import { connect } from "./HubClient.ts"
 import { PollClient, type Waiter } from "./PollClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
@@ -29,6 +32,7 @@ interface Entry {
   readonly scope: Scope.Closeable
   /** One at a time joins and acknowledges. */
   readonly turn: Semaphore.Semaphore
+  /** By the time of the deadlines. */
   lastUsed: number
 }
 
@@ -37,6 +41,7 @@ export class PollClients {
   private readonly settings: Settings["Service"]
   private readonly texts: PolledTexts
   private readonly state: WebState
+  private readonly deadlines: Deadlines
   private readonly scope: Scope.Scope
   private readonly clients = new Map<string, Entry>()
 
@@ -45,35 +50,41 @@ export class PollClients {
     readonly settings: Settings["Service"]
     readonly texts: PolledTexts
     readonly state: WebState
+    readonly deadlines: Deadlines
     readonly scope: Scope.Scope
   }) {
     this.hub = options.hub
     this.settings = options.settings
     this.texts = options.texts
     this.state = options.state
+    this.deadlines = options.deadlines
     this.scope = options.scope
   }
 
   /** The answer's body: at once if something is there, else when it comes, else empty. */
-  poll(identity: Identity, clientId: string, request: GroupPoll): Effect.Effect<Uint8Array, Refusal> {
-    const { max, patterns, start, timeout } = request
+  poll(caller: Caller, clientId: string, request: GroupPoll): Effect.Effect<Uint8Array, Refusal> {
+    const { max, patterns, start } = request
     return Effect.gen({ self: this }, function* (this: PollClients) {
-      const entry = yield* this.entryOf(identity, clientId)
+      const entry = yield* this.entryOf(caller, clientId)
       const { client } = entry
       if (client.waiters.length >= this.settings.maxPollsPerClient) {
         return yield* Effect.fail(refusal("RATE_LIMITED", "too many polls of this client_id wait already"))
       }
       const joining = Effect.forEach(patterns, (pattern) => client.join(pattern, start), { discard: true })
       yield* entry.turn.withPermits(1)(joining)
-      const until = Date.now() + timeout
+      // The client outlives the tokens of its polls: each poll ends with its own.
+      const holdsFor = caller.identity.expiresAt - (yield* Clock.currentTimeMillis)
+      const until = this.deadlines.now() + Math.min(request.timeout, holdsFor)
       for (;;) {
         const { count, parts } = client.take(patterns, max)
-        const left = until - Date.now()
+        const left = until - this.deadlines.now()
         if (count > 0 || left <= 0 || this.state.isDraining || client.failure !== undefined) {
-          entry.lastUsed = Date.now()
+          entry.lastUsed = this.deadlines.now()
           client.wakeNext()
           if (count === 0 && client.failure !== undefined && !this.state.isDraining)
             return yield* Effect.fail(client.failure)
+          if (count === 0 && left <= 0 && holdsFor < request.timeout)
+            return yield* Effect.fail(refusalOfClose("token-expired"))
           return messagesBody(parts)
         }
         yield* this.woken(client, patterns, max, left)
@@ -82,22 +93,18 @@ export class PollClients {
   }
 
   /** Answers how many of the ids are of topics that the client reads, once that is stored. */
-  acknowledge(
-    identity: Identity,
-    clientId: string,
-    ids: ReadonlyArray<string>
-  ): Effect.Effect<number, Refusal> {
+  acknowledge(caller: Caller, clientId: string, ids: ReadonlyArray<string>): Effect.Effect<number, Refusal> {
     return Effect.gen({ self: this }, function* (this: PollClients) {
       const topics = rangesOf(ids)
       if (topics === undefined)
         return yield* Effect.fail(refusal("BAD_REQUEST", "an item is no `message_id`"))
-      const entry = yield* this.entryOf(identity, clientId)
+      const entry = yield* this.entryOf(caller, clientId)
       let acknowledged = 0
       for (const { epoch, messages, ranges, topic } of topics) {
         yield* entry.turn.withPermits(1)(entry.client.rejoin(topic))
         if (yield* entry.client.acknowledge(topic, epoch, ranges)) acknowledged += messages
       }
-      entry.lastUsed = Date.now()
+      entry.lastUsed = this.deadlines.now()
       if (acknowledged === 0)
         return yield* Effect.fail(refusal("GROUP_NOT_FOUND", "this client_id reads none of these topics"))
       return acknowledged
@@ -106,7 +113,7 @@ export class PollClients {
 
   /** Lets go of the clients that were not heard of. To be called at intervals. */
   readonly sweep: Effect.Effect<void> = Effect.suspend(() => {
-    const now = Date.now()
+    const now = this.deadlines.now()
     const gone = [...this.clients].filter(([, { client, lastUsed }]) => {
       const patience = Math.max(client.ackWait, this.settings.httpIdleTimeout)
       return client.waiters.length === 0 && now - lastUsed > patience
@@ -136,7 +143,7 @@ export class PollClients {
       const waiter: Waiter = { max, isWoken: false, wake: () => {} }
       const waiting = Effect.callback<void>((resume) => {
         const settle = () => {
-          clearTimeout(timer)
+          deadline.stop()
           this.state.waiting.delete(stopped)
         }
         const end = () => {
@@ -146,7 +153,7 @@ export class PollClients {
           resume(Effect.void)
         }
         const stopped: Waiting = { hubStops: end }
-        const timer = setTimeout(end, timeout)
+        const deadline = this.deadlines.after(timeout, end)
         waiter.wake = end
         client.waiters.push(waiter)
         this.state.waiting.add(stopped)
@@ -163,27 +170,35 @@ export class PollClients {
     })
   }
 
-  private entryOf(identity: Identity, clientId: string): Effect.Effect<Entry, Refusal> {
+  private entryOf(caller: Caller, clientId: string): Effect.Effect<Entry, Refusal> {
     return Effect.suspend(() => {
-      const key = `${identity.kind} ${identity.id}\n${clientId}`
+      const key = keyOf(caller.identity, clientId)
       const known = this.clients.get(key)
       if (known !== undefined) {
-        known.lastUsed = Date.now()
+        known.lastUsed = this.deadlines.now()
         return Effect.succeed(known)
       }
-      return this.open(key, identity, clientId)
+      return this.open(key, caller, clientId)
     })
   }
 
-  private open(key: string, identity: Identity, clientId: string): Effect.Effect<Entry, Refusal> {
+  private open(
+    key: string,
+    { identity, peer, transport }: Caller,
+    clientId: string
+  ): Effect.Effect<Entry, Refusal> {
     return Effect.gen({ self: this }, function* (this: PollClients) {
       const scope = yield* Scope.fork(this.scope)
       const run = Effect.runForkWith(yield* Effect.context<never>())
-      const client = new PollClient(clientId, this.texts, () => {
+      const client = new PollClient({ id: clientId, owner: groupOwner(identity) }, this.texts, () => {
         if (this.clients.get(key)?.client === client) this.clients.delete(key)
         run(Scope.close(scope, Exit.void))
       })
-      const connection = yield* connect(this.hub, client, identity).pipe(
+      const connection = yield* connect(this.hub, client, {
+        identity: lasting(identity),
+        peer,
+        transport
+      }).pipe(
         Effect.mapError(refusalOfClose),
         Effect.provideService(Scope.Scope, scope),
         Effect.tapError(() => Scope.close(scope, Exit.void))
@@ -194,12 +209,23 @@ export class PollClients {
         return meanwhile
       }
       client.begin(connection)
-      const entry: Entry = { client, scope, turn: Semaphore.makeUnsafe(1), lastUsed: Date.now() }
+      const entry: Entry = { client, scope, turn: Semaphore.makeUnsafe(1), lastUsed: this.deadlines.now() }
       this.clients.set(key, entry)
       return entry
     })
   }
 }
+
+/** Tokens of one identity that may do the same are one client's. */
+const keyOf = (identity: Identity, clientId: string): string => {
+  const rights = identity.kind === "anonymous" ? "" : (identity.revision?.rights ?? rightsOf(identity))
+  return JSON.stringify([identityKey(identity), rights, clientId])
+}
+
+const lasting = (identity: Identity): Identity => ({
+  ...forHub(identity),
+  expiresAt: Number.POSITIVE_INFINITY
+})
 
 interface TopicRanges {
   readonly topic: string

@@ -13,22 +13,15 @@ import {
 import { type JsonCode, jsonCodes } from "../../protocol/json/Problem.ts"
 import { jsonContentType, type Message, octetsContentType } from "../../protocol/Message.ts"
 import { parseTraceparent } from "../../protocol/Traceparent.ts"
-import type { Identity } from "../../services/auth/Identity.ts"
+import { rateLimitOf } from "../../services/PublishRate.ts"
 import { type PlannedBatch, planBatches } from "./BulkPlan.ts"
-import { limitKeyOf, mayPublish } from "./Caller.ts"
+import { type Caller, limitKeyOf, mayPublish } from "./Caller.ts"
 import { readRawMessage } from "./RawMessage.ts"
 import { jsonResponse, type Refusal, refusal } from "./Refusal.ts"
 import { readBody } from "./RequestBody.ts"
 import type { Web } from "./Web.ts"
 
 type WebService = Web["Service"]
-
-/** A publish, and who asks for it. */
-export interface PublishContext {
-  readonly web: WebService
-  readonly identity: Identity
-  readonly request: IncomingMessage
-}
 
 /** What became of one message of many. */
 export type Outcome =
@@ -39,56 +32,52 @@ export type Outcome =
 export const isJson = (contentType: string | undefined): boolean =>
   contentType !== undefined && /^application\/json\s*(;|$)/i.test(contentType)
 
-/** POST /api/v1/messages */
-export const publishOne = (
-  context: PublishContext,
-  query: URLSearchParams
-): Effect.Effect<HttpServerResponse.HttpServerResponse, Refusal> => {
-  const contentType = context.request.headers["content-type"]
-  const isBody = !isJson(contentType) && (contentType !== undefined || query.has("topic"))
-  const publishing = isBody
-    ? publishRaw(context, contentType ?? octetsContentType, query)
-    : publishJson(context)
-  return Effect.map(publishing, (receipt) => jsonResponse(receipt, 202))
+const queryOf = ({ url = "" }: IncomingMessage): URLSearchParams => {
+  const at = url.indexOf("?")
+  return new URLSearchParams(at < 0 ? "" : url.slice(at))
 }
 
-/** The same, of a body that says everything. */
-export const publishJson = (context: PublishContext): Effect.Effect<Receipt, Refusal> => {
-  const { request, web } = context
-  const limits = web.limitsOf(context.identity)
-  const { httpReadTimeout: timeout } = web.settings
-  return Effect.flatMap(readBody(request, { maxBytes: limits.maxBytes, timeout }), (body) =>
-    publishRead(context, decodePublishBody(body, limits))
+/** POST /api/v1/messages: as JSON the body says everything, else it is the payload. Answered 202. */
+export const publishOne = (caller: Caller): Effect.Effect<Receipt, Refusal> => {
+  const contentType = caller.request.headers["content-type"]
+  if (isJson(contentType)) return publishJson(caller)
+  const query = queryOf(caller.request)
+  return contentType !== undefined || query.has("topic")
+    ? publishRaw(caller, contentType ?? octetsContentType, query)
+    : publishJson(caller)
+}
+
+const publishJson = (caller: Caller): Effect.Effect<Receipt, Refusal> => {
+  const { identity, request, web } = caller
+  const limits = web.limitsOf(identity)
+  return Effect.flatMap(readBody(web, request, limits.maxBytes), (body) =>
+    publishRead(caller, decodePublishBody(body, limits))
   )
 }
 
 const publishRaw = (
-  context: PublishContext,
+  caller: Caller,
   contentType: string,
   query: URLSearchParams
 ): Effect.Effect<Receipt, Refusal> => {
-  const { maxPayload: maxBytes } = context.web.limitsOf(context.identity)
-  const { httpReadTimeout: timeout } = context.web.settings
-  return Effect.flatMap(readBody(context.request, { maxBytes, timeout }), (body) =>
-    publishRead(context, readRawMessage(body, contentType, query))
+  const { identity, request, web } = caller
+  return Effect.flatMap(readBody(web, request, web.limitsOf(identity).maxPayload), (body) =>
+    publishRead(caller, readRawMessage(body, contentType, query))
   )
 }
 
-const publishRead = (
-  context: PublishContext,
-  message: TopicMessage | BodyFault
-): Effect.Effect<Receipt, Refusal> =>
+const publishRead = (caller: Caller, message: TopicMessage | BodyFault): Effect.Effect<Receipt, Refusal> =>
   message._tag === "Fault"
     ? Effect.fail(refusal(message.code, message.message))
-    : publishMessage(context, message)
+    : publishMessage(caller, message)
 
-const publishMessage = (context: PublishContext, given: TopicMessage): Effect.Effect<Receipt, Refusal> => {
-  const forbidden = mayPublish(context.identity, given.topic)
+const publishMessage = (caller: Caller, given: TopicMessage): Effect.Effect<Receipt, Refusal> => {
+  const forbidden = mayPublish(caller.identity, given.topic)
   if (forbidden !== undefined) return Effect.fail(forbidden)
-  const { deliverAt, priority, topic, ttl } = given
-  const message = traced(given.message, context.request)
-  const publish = context.web.publisher.publish(topic, [message], { deliverAt, priority, ttl })
-  const counted = takeShare(context, 1)
+  const { topic } = given
+  const message = traced(given.message, caller.request)
+  const publish = caller.web.gathering.publish({ ...given, message })
+  const counted = takeShare(caller, 1)
   const published = counted === undefined ? publish : Effect.andThen(counted, publish)
   return Effect.map(published, ({ durability, duplicate, epoch, offset }) =>
     receiptOf(topic, { epoch, offset }, durability, duplicate, message.id)
@@ -97,10 +86,10 @@ const publishMessage = (context: PublishContext, given: TopicMessage): Effect.Ef
 
 /** Nothing where there is no limit. */
 const takeShare = (
-  { identity, request, web }: PublishContext,
+  { identity, request, web }: Caller,
   messages: number
 ): Effect.Effect<void, Refusal> | undefined => {
-  const limit = identity.limits.messagesPerMinute ?? web.settings.rateLimitPerClient
+  const limit = rateLimitOf(identity, web.settings.rateLimitPerClient)
   return limit === 0 ? undefined : web.rate.take(limitKeyOf(identity, request), messages, limit)
 }
 
@@ -114,11 +103,11 @@ const traced = (message: Message, { headers }: IncomingMessage): Message => {
 
 /** POST /api/v1/messages/bulk, as JSON */
 export const publishMany = (
-  context: PublishContext
+  caller: Caller
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, Refusal> => {
-  const { httpReadTimeout: timeout, maxRequestBody: maxBytes } = context.web.settings
-  const limits = context.web.limitsOf(context.identity)
-  const contentType = context.request.headers["content-type"]
+  const { limitsOf, settings } = caller.web
+  const limits = limitsOf(caller.identity)
+  const contentType = caller.request.headers["content-type"]
   if (contentType !== undefined && !isJson(contentType)) {
     return Effect.fail(
       refusal(
@@ -127,12 +116,12 @@ export const publishMany = (
       )
     )
   }
-  return readBody(context.request, { maxBytes, timeout }).pipe(
+  return readBody(caller.web, caller.request, settings.maxRequestBody).pipe(
     Effect.flatMap((body) => {
       const messages = decodeBulkBody(body, limits)
       return "_tag" in messages
         ? Effect.fail(refusal(messages.code, messages.message))
-        : publishAll(context, messages)
+        : publishAll(caller, messages)
     }),
     Effect.map((results) => {
       const rejected = results.reduce((count, result) => count + ("error" in result ? 1 : 0), 0)
@@ -143,7 +132,7 @@ export const publishMany = (
 
 /** Publishes what can be published. Answers what became of each, in order. */
 export const publishAll = (
-  context: PublishContext,
+  caller: Caller,
   given: ReadonlyArray<TopicMessage | BodyFault>
 ): Effect.Effect<ReadonlyArray<Outcome>> => {
   const outcomes = new Array<Outcome>(given.length)
@@ -153,28 +142,52 @@ export const publishAll = (
       outcomes[place] = { error: { code: each.code, message: each.message } }
       continue
     }
-    const forbidden = mayPublish(context.identity, each.topic)
+    const forbidden = mayPublish(caller.identity, each.topic)
     if (forbidden === undefined)
-      wanted.push([place, { ...each, message: traced(each.message, context.request) }])
+      wanted.push([place, { ...each, message: traced(each.message, caller.request) }])
     else outcomes[place] = outcomeOf(forbidden)
   }
   const publishing = Effect.forEach(
     planBatches(wanted),
     (batch) =>
-      Effect.map(publishBatch(context.web, batch), (results) => {
+      Effect.map(publishBatch(caller.web, batch), (results) => {
         for (const [index, place] of batch.places.entries()) outcomes[place] = results(index)
       }),
     { concurrency: "unbounded", discard: true }
   )
-  const share = wanted.length === 0 ? undefined : takeShare(context, wanted.length)
-  if (share === undefined) return Effect.as(publishing, outcomes)
-  return Effect.matchEffect(share, {
-    onFailure: (refused) => {
-      for (const [place] of wanted) outcomes[place] = outcomeOf(refused)
-      return Effect.succeed(outcomes)
-    },
-    onSuccess: () => Effect.as(publishing, outcomes)
+  const share = wanted.length === 0 ? undefined : takeShare(caller, wanted.length)
+  const publishingAll =
+    share === undefined
+      ? publishing
+      : Effect.matchEffect(share, {
+          onFailure: (refused) => {
+            for (const [place] of wanted) outcomes[place] = outcomeOf(refused)
+            return Effect.void
+          },
+          onSuccess: () => publishing
+        })
+  return Effect.map(publishingAll, () => {
+    countRefused(caller, given, outcomes)
+    return outcomes
   })
+}
+
+/** Of many messages the refused ones are counted and logged together, by what was wrong with them. */
+const countRefused = (
+  caller: Caller,
+  given: ReadonlyArray<TopicMessage | BodyFault>,
+  outcomes: ReadonlyArray<Outcome>
+): void => {
+  const refused = new Map<JsonCode, { readonly topic: string | undefined; times: number }>()
+  for (const [place, outcome] of outcomes.entries()) {
+    if (!("error" in outcome)) continue
+    const same = refused.get(outcome.error.code)
+    const message = given[place]
+    const topic = message === undefined || message._tag === "Fault" ? undefined : message.topic
+    if (same === undefined) refused.set(outcome.error.code, { topic, times: 1 })
+    else same.times++
+  }
+  for (const [code, { times, topic }] of refused) caller.refusedPart(code, topic, times)
 }
 
 /** What became of each message, by its place in the batch. */

@@ -12,6 +12,7 @@ import { checkTopicName } from "../../protocol/TopicName.ts"
 const headerPrefix = "header."
 const maxTtlSeconds = 4_294_967
 const maxShort = 255
+const maxHeaders = 255
 
 const fault = (code: JsonCode, message: string): BodyFault => ({ _tag: "Fault", code, message })
 
@@ -42,6 +43,8 @@ export const readRawMessage = (
   const id = query.get("id") || undefined
   const key = query.get("key") || undefined
   const headers = headersOf(query)
+  if (Object.keys(headers).length > maxHeaders)
+    return fault("BAD_REQUEST", `a message has ${maxHeaders} headers at most`)
   const texts = [id, key, contentType, ...Object.keys(headers)]
   if (texts.some((text) => text !== undefined && Buffer.byteLength(text) > maxShort)) {
     return fault(

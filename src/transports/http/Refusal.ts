@@ -11,7 +11,16 @@ import {
   problemOfError
 } from "../../protocol/json/Problem.ts"
 
-export class Refusal extends Data.TaggedError("Refusal")<{ readonly problem: Problem }> {}
+/** No `Error`: nobody sees its stack, which costs more to take than all the rest of refusing. */
+export class Refusal extends Data.TaggedClass("Refusal")<{
+  readonly problem: Problem
+  /** For the log: the topic or pattern, where it is not the path that says what was asked. */
+  readonly what?: string
+}> {
+  about(what: string): Refusal {
+    return new Refusal({ problem: this.problem, what })
+  }
+}
 
 export const refusal = (code: JsonCode, detail?: string, retryAfter?: number): Refusal =>
   new Refusal({ problem: problemOf(code, detail, retryAfter) })
@@ -32,6 +41,8 @@ export const refusalOfClose = (reason: CloseReason): Refusal => {
       return refusal("SHUTTING_DOWN")
     case "slow-consumer":
       return refusal("BUFFER_OVERFLOW")
+    case "token-expired":
+      return refusal("TOKEN_EXPIRED")
     case "unauthorized":
       return refusal("UNAUTHORIZED")
     case "group-removed":
@@ -56,9 +67,3 @@ export const problemResponse = (
 /** JSON of the hub's own, as a response. */
 export const jsonResponse = (value: unknown, status = 200): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(JSON.stringify(value), { status, contentType: "application/json" })
-
-/** What a handler does, with its refusal as a response. */
-export const answered = <R>(
-  handling: Effect.Effect<HttpServerResponse.HttpServerResponse, Refusal, R>
-): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> =>
-  Effect.catch(handling, ({ problem }) => Effect.succeed(problemResponse(problem)))

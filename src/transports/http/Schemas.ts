@@ -126,6 +126,8 @@ export const Stats = Struct({
   total_delivered: Int,
   total_dropped: Int,
   connections: Int,
+  connections_by_type: Record(String, Int),
+  refused: Record(String, Int).annotate({ description: "Requests and publishes, by code" }),
   groups: Int,
   queue_depth: Int,
   client_queue_depth: Int,

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http"
 import { Effect } from "effect"
 import { unlimitedCredit } from "../../protocol/Op.ts"
 import type { Overflow } from "../../protocol/Position.ts"
-import type { Identity } from "../../services/auth/Identity.ts"
+import type { Caller } from "./Caller.ts"
 import { EventStream } from "./EventStream.ts"
 import { connect, openSession } from "./HubClient.ts"
 import type { Beginning } from "./Reading.ts"
@@ -11,7 +11,7 @@ import { type Refusal, refusalOfClose } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
 export interface StreamRequest {
-  readonly identity: Identity
+  readonly caller: Caller
   readonly patterns: ReadonlyArray<string>
   readonly beginning: Beginning
   readonly overflow: Overflow
@@ -22,11 +22,12 @@ const session = 1
 /** Writes the response itself; is done when that has ended. */
 export const stream = (
   web: Web["Service"],
-  { beginning, identity, overflow, patterns }: StreamRequest,
+  { beginning, caller, overflow, patterns }: StreamRequest,
   response: ServerResponse
 ): Effect.Effect<void, Refusal> =>
   Effect.scoped(
     Effect.gen(function* () {
+      const { identity, peer, transport } = caller
       let end = () => {}
       const events = new EventStream({
         response,
@@ -36,7 +37,10 @@ export const stream = (
         patterns,
         onEnd: () => end()
       })
-      const connection = yield* Effect.mapError(connect(web.hub, events, identity), refusalOfClose)
+      const connection = yield* Effect.mapError(
+        connect(web.hub, events, { identity, peer, transport }),
+        refusalOfClose
+      )
       events.begin(connection)
       openSession(connection, session, "stream")
       for (const [index, pattern] of patterns.entries()) {

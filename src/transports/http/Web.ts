@@ -2,11 +2,15 @@
 import { Context, type Effect } from "effect"
 import type { Hub } from "../../actors/Hub.ts"
 import type { JsonLimits } from "../../protocol/json/JsonLimits.ts"
+import type { Auth } from "../../services/Auth.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import type { Settings } from "../../services/Settings.ts"
+import type { Afterwards } from "./Afterwards.ts"
+import type { Deadlines } from "./Deadlines.ts"
 import type { HttpPublisher } from "./HttpPublisher.ts"
 import type { PollClients } from "./PollClients.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
+import type { PublishGathering } from "./PublishGathering.ts"
 import type { PublishRate } from "./PublishRate.ts"
 
 /** Who waits for something that may never come, and is told when the hub stops. */
@@ -36,9 +40,15 @@ export class Web extends Context.Service<
   Web,
   {
     readonly hub: Hub["Service"]
+    readonly auth: Auth["Service"]
     readonly settings: Settings["Service"]
     readonly state: WebState
+    /** Publishes many messages of one request. */
     readonly publisher: HttpPublisher
+    /** Publishes single messages, of many requests together. */
+    readonly gathering: PublishGathering
+    readonly deadlines: Deadlines
+    readonly afterwards: Afterwards
     readonly clients: PollClients
     readonly texts: PolledTexts
     readonly rate: PublishRate

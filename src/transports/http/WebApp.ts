@@ -3,27 +3,23 @@
  * whatever goes wrong.
  */
 import type { IncomingMessage } from "node:http"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Cause, Effect, SchemaIssue } from "effect"
 import { HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiError } from "effect/http-api"
-import { problemOf } from "../../protocol/json/Problem.ts"
+import { type Problem, problemOf } from "../../protocol/json/Problem.ts"
 import { isAllowedOrigin, type OriginRules } from "../../protocol/Origins.ts"
 import type { Auth } from "../../services/Auth.ts"
 import { Api } from "./Api.ts"
-import { authenticate, Caller, refusalOfAuth } from "./Caller.ts"
+import { authenticate, Caller, CurrentCaller, refusalOfAuth } from "./Caller.ts"
+import { nodeRequest, nodeResponse } from "./NodeRequest.ts"
+import { pathOf } from "./Paths.ts"
 import { problemResponse } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** Answered whoever asks, and while the hub drains. */
-const open = new Set(["/health", "/ready"])
-
-const pathOf = (url: string): string => {
-  const at = url.indexOf("?")
-  return at < 0 ? url : url.slice(0, at)
-}
+/** Answered whoever asks, and while the hub drains: what says whether the hub is there, and what the API is. */
+const open = new Set(["/health", "/ready", "/docs", "/openapi.json"])
 
 export interface WebAppOptions {
   readonly auth: Auth["Service"]
@@ -36,36 +32,43 @@ export const webApp =
   ({ auth, origins, web }: WebAppOptions) =>
   <E, R>(
     router: Effect.Effect<Response, E, R>
-  ): Effect.Effect<Response, never, R | HttpServerRequest.HttpServerRequest> => {
-    const routed = Effect.catchCause(router, answerTo)
-    return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      const node = NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage
+  ): Effect.Effect<Response, never, R | HttpServerRequest.HttpServerRequest> =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      const node = nodeRequest(request)
       const { headers } = node
-      if (!isAllowedOrigin(headers, origins))
-        return Effect.succeed(problemResponse(problemOf("ORIGIN_NOT_ALLOWED")))
+      const nobody = new Caller(web, node)
+      if (!isAllowedOrigin(headers, origins)) return refuse(nobody, problemOf("ORIGIN_NOT_ALLOWED"))
       const { origin } = headers
+      const routed = (caller: Caller) =>
+        Effect.catchCause(router, (cause) => answerTo(caller, cause)).pipe(
+          Effect.provideService(CurrentCaller, caller)
+        )
       const answer = Effect.suspend(() => {
-        if (open.has(pathOf(request.url))) return routed
-        if (web.state.isDraining)
-          return Effect.succeed(problemResponse(problemOf("SHUTTING_DOWN"), { connection: "close" }))
+        if (open.has(pathOf(request.url))) return routed(nobody)
+        if (web.state.isDraining) return refuse(nobody, problemOf("SHUTTING_DOWN"), { connection: "close" })
         return Effect.matchEffect(authenticate(auth, node), {
-          onFailure: (error) => Effect.succeed(problemResponse(refusalOfAuth(error).problem)),
-          onSuccess: (identity) => Effect.provideService(routed, Caller, identity)
+          onFailure: (error) => refuse(nobody, refusalOfAuth(error).problem),
+          onSuccess: (identity) =>
+            routed(identity === nobody.identity ? nobody : new Caller(web, node, identity))
         })
       }).pipe(Effect.map((response) => closingWhatIsUnread(node, response)))
       if (origin === undefined) return answer
       if (request.method === "OPTIONS") return Effect.succeed(preflight(origin))
       // What writes its own response has these from here too.
-      NodeHttpServerRequest.toServerResponse(request).setHeader("access-control-allow-origin", origin)
+      nodeResponse(request).setHeader("access-control-allow-origin", origin)
       return Effect.map(answer, (response) => HttpServerResponse.setHeaders(response, corsHeaders(origin)))
     })
-  }
 
-/** What is left of a body that was refused is not waited for. */
+/** Answers with a problem, which is counted and logged by that. */
+const refuse = (
+  caller: Caller,
+  problem: Problem,
+  headers?: Readonly<Record<string, string>>
+): Effect.Effect<Response> => Effect.sync(() => problemResponse(caller.refused(problem), headers))
+
+/** What is left of a body that nobody asked for, or that was refused, is not waited for. */
 const closingWhatIsUnread = (node: IncomingMessage, response: Response): Response =>
-  response.status >= 400 && hasBody(node) && !node.complete
-    ? HttpServerResponse.setHeader(response, "connection", "close")
-    : response
+  hasBody(node) && !node.complete ? HttpServerResponse.setHeader(response, "connection", "close") : response
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
@@ -95,17 +98,16 @@ const paths = Object.values(Api.groups).flatMap((group) =>
   }))
 )
 
-const answerTo = <E>(
-  cause: Cause.Cause<E>
-): Effect.Effect<Response, never, HttpServerRequest.HttpServerRequest> => {
+const answerTo = <E>(caller: Caller, cause: Cause.Cause<E>): Effect.Effect<Response> => {
   // Nobody is left to be answered.
   if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
   const error = Cause.squash(cause)
   if (HttpApiError.HttpApiSchemaError.is(error) && error.kind !== "Body") {
-    return Effect.succeed(problemResponse(problemOf("BAD_REQUEST", badFields(error))))
+    return refuse(caller, problemOf("BAD_REQUEST", badFields(error)))
   }
-  if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound") return notFound
-  return Effect.as(Effect.logError("a request failed", cause), problemResponse(problemOf("INTERNAL")))
+  if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound")
+    return notFound(caller)
+  return Effect.andThen(Effect.logError("a request failed", cause), refuse(caller, problemOf("INTERNAL")))
 }
 
 const toIssues = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -117,9 +119,10 @@ const badFields = ({ cause, kind }: HttpApiError.HttpApiSchemaError): string => 
   return `${kind.toLowerCase()}: ${shown.length === 0 ? "it" : shown.join(", ")} cannot be that`
 }
 
-const notFound = Effect.map(HttpServerRequest.HttpServerRequest, ({ url }) => {
-  const path = pathOf(url)
+const notFound = (caller: Caller): Effect.Effect<Response> => {
+  const path = pathOf(caller.request.url)
   const methods = paths.filter((each) => each.path.test(path)).map(({ method }) => method)
-  if (methods.length === 0) return problemResponse(problemOf("NOT_FOUND"))
-  return problemResponse(problemOf("METHOD_NOT_ALLOWED"), { allow: methods.join(", ") })
-})
+  return methods.length === 0
+    ? refuse(caller, problemOf("NOT_FOUND"))
+    : refuse(caller, problemOf("METHOD_NOT_ALLOWED"), { allow: methods.join(", ") })
+}

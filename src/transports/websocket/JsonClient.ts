@@ -88,6 +88,21 @@ export class JsonClient {
     this.say(encodeError({ code, message, requestId, retryAfter }, this.now))
   }
 
+  /** The same for what the hub was never asked: it is counted and logged here. `what` is the topic or pattern. */
+  refuse(
+    code: JsonCode,
+    message: string | undefined,
+    requestId: RequestId | undefined,
+    {
+      retryAfter,
+      what
+    }: { readonly retryAfter?: number | undefined; readonly what?: string | undefined } = {}
+  ): void {
+    const { id, identity, options, peer, transport } = this.connection
+    options.refusals.add({ id, identity, peer, transport, code, what })
+    this.fail(code, message, requestId, retryAfter)
+  }
+
   send(frame: Frame): void {
     this.connection.send(frame)
   }
@@ -96,7 +111,7 @@ export class JsonClient {
   take(text: Uint8Array): void {
     this.hasSpoken = true
     const request = decodeClientJson(text, this.options.limits)
-    if (request._tag === "Fault") this.fail(request.code, request.message, request.requestId)
+    if (request._tag === "Fault") this.refuse(request.code, request.message, request.requestId)
     else this.connection.options.registry.system.turn(() => this.handle(request))
   }
 
@@ -199,7 +214,7 @@ export class JsonClient {
     return Effect.matchEffect(admit(1), {
       onSuccess: () => publishing,
       onFailure: ({ code, detail, retry_after }) =>
-        Effect.sync(() => this.fail(code, detail, requestId, retry_after))
+        Effect.sync(() => this.refuse(code, detail, requestId, { retryAfter: retry_after, what: topic }))
     })
   }
 

@@ -8,6 +8,8 @@ import { type CloseReason, CloseReasons } from "../../protocol/CloseReason.ts"
 import { defaultJsonLimits, type JsonLimits } from "../../protocol/json/JsonLimits.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import type { Settings } from "../../services/Settings.ts"
+import { forHub } from "../ClientGroup.ts"
+import { refusalOfClose } from "../http/Refusal.ts"
 import { EventFrames } from "./EventFrames.ts"
 import { type Admission, JsonClient } from "./JsonClient.ts"
 import { JsonOutlet } from "./JsonOutlet.ts"
@@ -76,6 +78,14 @@ export class JsonConnections {
     const exit = Effect.runSyncExitWith(context)(Effect.result(connecting))
     const connected = Exit.isSuccess(exit) ? exit.value : Result.fail<CloseReason>("hub-failed")
     if (Result.isFailure(connected)) {
+      const id = crypto.randomUUID()
+      hub.refused({
+        id,
+        transport: "websocket",
+        peer,
+        identity,
+        code: refusalOfClose(connected.failure).problem.code
+      })
       ws.close(CloseReasons[connected.failure], connected.failure)
       return
     }
@@ -142,10 +152,6 @@ export class JsonConnections {
     }
   }
 }
-
-/** Which `client_id` it may use is asked here: the hub sees the names of the groups that stand for one. */
-const forHub = (identity: Identity): Identity =>
-  identity.groups === undefined ? identity : { ...identity, groups: undefined }
 
 /** The code of a socket that broke. */
 const abnormal = 1006

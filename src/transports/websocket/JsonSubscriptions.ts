@@ -4,32 +4,23 @@
  */
 import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import type { Frame, FrameOf } from "../../protocol/Frame.ts"
-import type { Ack, Dialect, RequestId, Subscribe, Unsubscribe } from "../../protocol/json/ClientJson.ts"
+import type { Ack, RequestId, Subscribe, Unsubscribe } from "../../protocol/json/ClientJson.ts"
 import { parseMessageId } from "../../protocol/json/MessageId.ts"
 import { jsonCodes } from "../../protocol/json/Problem.ts"
 import { encodeAck } from "../../protocol/json/ServerJson.ts"
 import { maxAckRanges, notGiven, unlimitedCredit } from "../../protocol/Op.ts"
-import { isLiteral, matches } from "../../protocol/Pattern.ts"
+import { isLiteral } from "../../protocol/Pattern.ts"
 import type { OffsetRange, Position, Start } from "../../protocol/Position.ts"
-import { clientGroupName } from "../ClientGroup.ts"
+import { clientGroupName, groupOwner } from "../ClientGroup.ts"
 import { nextNumber, session } from "./HubNumbers.ts"
 import type { JsonClient } from "./JsonClient.ts"
+import { type Entry, SubscriptionEntries } from "./SubscriptionEntries.ts"
 
 /** Messages that a group may give this client before it gives others theirs: the credit is renewed once they are sent. */
 export const memberCredit = 256
 
 /** Topics of one ack: each is looked for among all groups of the client. */
 const maxAckTopics = 1000
-
-interface Entry {
-  readonly number: number
-  readonly dialect: Dialect
-  readonly pattern: string
-  /** Of a member. */
-  readonly group: string | undefined
-  /** Where a client that resumes goes on. */
-  readonly position: Position | undefined
-}
 
 /** A request of the client's that became several of the hub's. */
 interface Call {
@@ -48,8 +39,7 @@ interface Waiting {
 
 export class JsonSubscriptions {
   private readonly client: JsonClient
-  private readonly entries = new Map<number, Entry>()
-  private readonly byName = new Map<string, Entry>()
+  private readonly entries = new SubscriptionEntries()
   private readonly waiting = new Map<number, Waiting>()
   private lastNumber = 0
   private lastRequest = 0
@@ -74,9 +64,10 @@ export class JsonSubscriptions {
         )
       )
     )
+    const owner = clientId === undefined ? "" : groupOwner(client.identity)
     for (const pattern of topics) {
-      const group = clientId === undefined ? undefined : clientGroupName(clientId, pattern)
-      if (this.byName.has(nameOf(dialect, pattern, group))) this.settle(call, pattern)
+      const group = clientId === undefined ? undefined : clientGroupName(clientId, pattern, owner)
+      if (this.entries.has(dialect, pattern, group)) this.settle(call, pattern)
       else this.begin(request, call, pattern, group)
     }
   }
@@ -90,7 +81,10 @@ export class JsonSubscriptions {
     const isAllowed =
       (subscribe.isEverything || topics.every((pattern) => subscribe.allowsPattern(pattern))) &&
       (clientId === undefined || groups === undefined || groups.allowsTopic(clientId))
-    if (!isAllowed) this.client.fail("FORBIDDEN", "this identity may not subscribe to that", requestId)
+    if (!isAllowed)
+      this.client.refuse("FORBIDDEN", "this identity may not subscribe to that", requestId, {
+        what: topics.join(",")
+      })
     return isAllowed
   }
 
@@ -101,8 +95,7 @@ export class JsonSubscriptions {
     this.lastNumber = number
     const position = start._tag === "Resume" ? start.topics[0] : undefined
     const entry: Entry = { number, dialect, pattern, group, position }
-    this.entries.set(number, entry)
-    this.byName.set(nameOf(dialect, pattern, group), entry)
+    this.entries.add(entry)
     const asked = { session, request: this.wait({ call, pattern, entry }), subscription: number, pattern }
     if (group === undefined) {
       const overflow = request.overflow ?? this.client.overflow
@@ -115,12 +108,11 @@ export class JsonSubscriptions {
 
   unsubscribe({ dialect, requestId, topics }: Unsubscribe): void {
     const { client } = this
-    const wanted = new Set(topics)
-    const found = [...this.entries.values()].filter(
-      (entry) => entry.dialect === dialect && wanted.has(entry.pattern)
-    )
-    for (const { pattern } of found) wanted.delete(pattern)
-    for (const topic of wanted) client.fail("NOT_SUBSCRIBED", `not subscribed to '${topic}'`, requestId)
+    const found = topics.flatMap((topic) => this.entries.of(dialect, topic))
+    for (const topic of topics) {
+      if (this.entries.of(dialect, topic).length === 0)
+        client.refuse("NOT_SUBSCRIBED", `not subscribed to '${topic}'`, requestId)
+    }
     const call = this.call(requestId, found.length, (done) =>
       client.say(
         encodeAck(
@@ -133,7 +125,7 @@ export class JsonSubscriptions {
       )
     )
     for (const entry of found) {
-      this.forget(entry)
+      this.entries.forget(entry)
       const request = this.wait({ call, pattern: entry.pattern, entry: undefined })
       client.send({ _tag: "Unsubscribe", session, request, subscription: entry.number })
     }
@@ -146,7 +138,7 @@ export class JsonSubscriptions {
     for (const id of messageIds) {
       const place = parseMessageId(id)
       if (place === undefined) {
-        client.fail("BAD_REQUEST", "a `message_id` is not one that the hub gave", requestId)
+        client.refuse("BAD_REQUEST", "a `message_id` is not one that the hub gave", requestId)
         return
       }
       const { epoch, offset, topic } = place
@@ -156,7 +148,7 @@ export class JsonSubscriptions {
       else lane.offsets.push(offset)
     }
     if (lanes.size > maxAckTopics) {
-      client.fail("LIMIT_REACHED", `an ack is of at most ${maxAckTopics} topics`, requestId)
+      client.refuse("LIMIT_REACHED", `an ack is of at most ${maxAckTopics} topics`, requestId)
       return
     }
     const frames = [...lanes.values()].flatMap((lane) => this.ackFrames(lane))
@@ -179,8 +171,7 @@ export class JsonSubscriptions {
     const { epoch, topic } = lane
     const ranges = rangesOf(lane.offsets)
     const frames: Array<FrameOf<"Ack">> = []
-    for (const { group, pattern } of this.entries.values()) {
-      if (group === undefined || !matches(pattern, topic)) continue
+    for (const group of this.entries.groupsOf(topic)) {
       for (let at = 0; at < ranges.length; at += maxAckRanges) {
         const some = ranges.slice(at, at + maxAckRanges)
         frames.push({ _tag: "Ack", session, request: 0, group, topic, epoch, ranges: some })
@@ -203,7 +194,7 @@ export class JsonSubscriptions {
       case "Failure": {
         const waiting = this.take(frame.request)
         if (waiting === undefined) return
-        if (waiting.entry !== undefined) this.forget(waiting.entry)
+        if (waiting.entry !== undefined) this.entries.forget(waiting.entry)
         this.client.fail(
           jsonCodes[frame.code],
           refusalText(frame.code, frame.message, waiting.pattern),
@@ -215,7 +206,7 @@ export class JsonSubscriptions {
       case "Left": {
         const entry = this.entries.get(frame.subscription)
         if (entry === undefined) return
-        this.forget(entry)
+        this.entries.forget(entry)
         this.client.fail("GROUP_NOT_FOUND", `the group of '${entry.pattern}' was removed`)
         return
       }
@@ -250,19 +241,11 @@ export class JsonSubscriptions {
     if (done !== undefined) call.done.push(done)
     if (--call.left === 0 && call.done.length > 0) call.finish(call.done)
   }
-
-  private forget(entry: Entry): void {
-    this.entries.delete(entry.number)
-    this.byName.delete(nameOf(entry.dialect, entry.pattern, entry.group))
-  }
 }
 
 /** A line for people; of a topic that there is not, it is the reference's. */
 export const refusalText = (code: ErrorCode, message: string, topic: string): string =>
   code === "topic-not-found" ? `Topic '${topic}' not found` : message
-
-const nameOf = (dialect: Dialect, pattern: string, group: string | undefined): string =>
-  `${dialect} ${pattern} ${group ?? ""}`
 
 /** A position of one topic is gone on from, and the client is told whether anything is missing. */
 const startOf = ({ clientId, dialect, start, topics }: Subscribe, pattern: string): Start => {

@@ -4,17 +4,19 @@
  *
  * A connection outlives the scope: when the hub drains it ends them all, with the reason's number as the close code.
  */
-import { type IncomingMessage, STATUS_CODES } from "node:http"
+import type { IncomingMessage } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex as NodeDuplex } from "node:stream"
 import { Effect, Schedule, type Scope } from "effect"
 import { type WebSocket, WebSocketServer } from "ws"
 import { Hub } from "../../actors/Hub.ts"
-import { authCodes, type JsonCode, problemHeaders, problemOf } from "../../protocol/json/Problem.ts"
+import { authCodes, type Problem, problemOf } from "../../protocol/json/Problem.ts"
 import { webSocketProtocol } from "../../protocol/WebSocketProtocol.ts"
 import type { AuthError } from "../../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../../services/auth/Identity.ts"
 import { Settings } from "../../services/Settings.ts"
+import { peerOf as addressOf } from "../http/Caller.ts"
+import { refuseSocket } from "../http/RefuseSocket.ts"
 import type { Admission } from "./JsonClient.ts"
 import { JsonConnections, pingSlots } from "./JsonConnections.ts"
 import { WebSocketDuplex } from "./WebSocketDuplex.ts"
@@ -34,6 +36,8 @@ export interface WebSocketOptions {
    * given. One that asks for the binary protocol says who it is in its hello.
    */
   readonly authenticate?: (request: IncomingMessage) => Effect.Effect<Identity, AuthError>
+  /** Answers an upgrade that is refused, and closes its socket. */
+  readonly refuse?: (request: IncomingMessage, socket: NodeDuplex, problem: Problem) => void
   /** Asked once for each connection that speaks JSON: what it answers is asked before each of its publishes. */
   readonly admission?: (request: IncomingMessage, identity: Identity) => Admission
   /** Whether clients may ask for `permessage-deflate`. Then nothing is shared between connections. */
@@ -55,6 +59,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const hub = yield* Hub
   const settings = yield* Settings
   const authenticate = options.authenticate ?? (() => Effect.succeed(anonymous))
+  const refuse = options.refuse ?? ((_request, socket, problem) => refuseSocket(socket, problem))
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)
   const maxPayload = settings.maxMessageSize + messageOverhead
@@ -102,7 +107,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       // Until `ws` listens, a socket that breaks must not end the process.
       socket.on("error", ignore)
       if (isClosed) {
-        refuse(socket, "SHUTTING_DOWN")
+        refuse(request, socket, problemOf("SHUTTING_DOWN"))
       } else if (asksForBinary(request)) {
         // Its token comes in its hello.
         accept(request, socket, head)
@@ -110,7 +115,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         run(
           Effect.match(authenticate(request), {
             onSuccess: (identity) => accept(request, socket, head, identity),
-            onFailure: (error) => refuse(socket, authCodes[error.reason], error.message)
+            onFailure: (error) => refuse(request, socket, problemOf(authCodes[error.reason], error.message))
           })
         )
       }
@@ -125,9 +130,8 @@ const ignore = () => {}
 const asksForBinary = ({ headers }: IncomingMessage): boolean =>
   (headers["sec-websocket-protocol"] ?? "").split(",").some((name) => name.trim() === webSocketProtocol)
 
-/** `127.0.0.1:50312`, for logs. */
-const peerOf = (socket: NodeDuplex): string =>
-  socket instanceof Socket ? `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}` : "?"
+/** For logs. */
+const peerOf = (socket: NodeDuplex): string => addressOf(socket instanceof Socket ? socket : {})
 
 const serverOptions = (settings: Settings["Service"], maxPayload: number, perMessageDeflate: boolean) => ({
   noServer: true,
@@ -141,14 +145,3 @@ const serverOptions = (settings: Settings["Service"], maxPayload: number, perMes
   handleProtocols: (protocols: ReadonlySet<string>): string | false =>
     protocols.has(webSocketProtocol) ? webSocketProtocol : false
 })
-
-/** Answers the upgrade request with a problem, as HTTP, and closes. */
-const refuse = (socket: NodeDuplex, code: JsonCode, detail?: string): void => {
-  const problem = problemOf(code, detail)
-  const body = JSON.stringify(problem)
-  const headers = Object.entries(problemHeaders(problem)).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? "Error"}\r\n${headers.join("")}` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
-  )
-}

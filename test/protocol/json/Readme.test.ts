@@ -1,8 +1,10 @@
 /** The page of the JSON formats against the code: every example is read, or is what is written. */
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
+import { CloseReasons, closeReasonOf, mayReconnect } from "../../../src/protocol/CloseReason.ts"
 import { decodeClientJson } from "../../../src/protocol/json/ClientJson.ts"
 import { encodeEvents, encodeMessages, encodePolled } from "../../../src/protocol/json/DeliveryJson.ts"
+import { defaultJsonLimits, maxClientId } from "../../../src/protocol/json/JsonLimits.ts"
 import { encodeJson } from "../../../src/protocol/json/JsonWriter.ts"
 import {
   decodeAckBody,
@@ -10,7 +12,7 @@ import {
   messagesBody,
   receiptOf
 } from "../../../src/protocol/json/MessageJson.ts"
-import { problemKinds, problemOf } from "../../../src/protocol/json/Problem.ts"
+import { type ProblemKind, problemKinds, problemOf } from "../../../src/protocol/json/Problem.ts"
 import {
   encodeAck,
   encodeConnected,
@@ -20,6 +22,7 @@ import {
   encodePong,
   encodeRecovered
 } from "../../../src/protocol/json/ServerJson.ts"
+import { settingsTable } from "../../../src/services/SettingsTable.ts"
 import { encodeRun } from "../MessageArbitraries.ts"
 import { asText, utf8 } from "./JsonArbitraries.ts"
 
@@ -92,13 +95,66 @@ describe("json readme - the page says what is so", () => {
     assert.deepStrictEqual(shown.sort(), Object.keys(said).sort())
   })
 
-  it("json readme - every code stands beside its status", () => {
-    const rows = [...page.matchAll(/^\| (\d{3}) \| (.*) \|$/gm)].flatMap(([, status, codes]) =>
-      codes!.split(" ").map((code) => [code.replaceAll("`", ""), Number(status)])
+  it("json readme - every code stands beside its status and its time to wait", () => {
+    const rows = [...page.matchAll(/^\| (\d{3}) \| (\d*) ?\| (.*) \|$/gm)].flatMap(
+      ([, status, seconds, codes]) =>
+        codes!.split(" ").map((code) => [code.replaceAll("`", ""), `${status} ${seconds}`] as const)
     )
+    const kinds: ReadonlyArray<readonly [string, ProblemKind]> = Object.entries(problemKinds)
+    assert.strictEqual(rows.length, kinds.length)
     assert.deepStrictEqual(
       Object.fromEntries(rows),
-      Object.fromEntries(Object.entries(problemKinds).map(([code, { status }]) => [code, status]))
+      Object.fromEntries(
+        kinds.map(([code, { retryAfter, status }]) => [code, `${status} ${retryAfter ?? ""}`])
+      )
+    )
+  })
+
+  it("json readme - every close code stands beside its name and whether to connect again", () => {
+    const rows = [...page.matchAll(/^\| (\d{4}) \| (\S+) \| (.*) \|$/gm)].map(([, code, reason, again]) => ({
+      code: Number(code),
+      reason,
+      again: again === "yes"
+    }))
+    const reasons = Object.entries(CloseReasons).map(([reason, code]) => ({
+      code,
+      reason,
+      again: mayReconnect(closeReasonOf(code))
+    }))
+    assert.deepStrictEqual(rows, reasons)
+  })
+
+  it("json readme - the limits are those of the code", () => {
+    const limitOf = (name: string) => {
+      const [, value] = new RegExp(`^\\| ${name}[^|]*\\| ([0-9,]+)( MiB)?`, "m").exec(page) ?? []
+      return Number(value?.replaceAll(",", ""))
+    }
+    const { maxBulk, maxDepth, maxMessageIds, maxTopics } = defaultJsonLimits
+    assert.deepStrictEqual(
+      {
+        maxDepth: limitOf("levels of JSON"),
+        maxTopics: limitOf("topics of one request"),
+        maxBulk: limitOf("messages of one bulk"),
+        maxMessageIds: limitOf("message ids"),
+        maxClientId: limitOf("characters of a `client_id`"),
+        maxMessageSize: limitOf("payload") * 1_048_576,
+        maxRequestBody: limitOf("body of a bulk request") * 1_048_576,
+        maxSubscriptionsPerSession: limitOf("subscriptions of one connection"),
+        maxPollsPerClient: limitOf("polls that wait"),
+        maxConnections: limitOf("connections")
+      },
+      {
+        maxDepth,
+        maxTopics,
+        maxBulk,
+        maxMessageIds,
+        maxClientId,
+        maxMessageSize: settingsTable.maxMessageSize.default,
+        maxRequestBody: settingsTable.maxRequestBody.default,
+        maxSubscriptionsPerSession: settingsTable.maxSubscriptionsPerSession.default,
+        maxPollsPerClient: settingsTable.maxPollsPerClient.default,
+        maxConnections: settingsTable.maxConnections.default
+      }
     )
   })
 })
@@ -151,5 +207,7 @@ describe("server json - what the page has no example of", () => {
       message: problemKinds.RATE_LIMITED.summary,
       retry_after: 3
     })
+    const usual = JSON.parse(asText(encodeError({ code: "STORAGE_FULL" }, now))).error
+    assert.strictEqual(usual.retry_after, problemKinds.STORAGE_FULL.retryAfter)
   })
 })

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Deferred, Effect, Exit, Schedule, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { connectJson, type Said } from "./JsonPeer.ts"
 import { WebSocketHub, webSocketHub } from "./WebSocketHub.ts"
 
@@ -120,39 +120,6 @@ layer(webSocketHub({ groupAckWait: 60_000 }), { excludeTestServices: true })(
         assert.strictEqual((yield* peer.next).type, "event")
         peer.send({ type: "ping" })
         assert.strictEqual((yield* peer.next).type, "pong")
-      })
-    )
-
-    it.effect("messages - the client of the reference, as it is written there", () =>
-      Effect.gen(function* () {
-        const { url } = yield* WebSocketHub
-        const received = yield* Deferred.make<unknown>()
-        const ws = new WebSocket(`${url}?token=YOUR_TOKEN`)
-        yield* Effect.addFinalizer(() => Effect.sync(() => ws.close()))
-        ws.onopen = () => {
-          // Subscribe to topics
-          ws.send(
-            JSON.stringify({
-              type: "subscribe",
-              topics: ["notifications", "alerts"],
-              client_id: "reference-client"
-            })
-          )
-        }
-        ws.onmessage = (event) => {
-          const data = JSON.parse(String(event.data)) as Record<string, unknown>
-          if (data.type === "message") {
-            Deferred.doneUnsafe(received, Effect.succeed(data.payload))
-            // Acknowledge receipt
-            ws.send(JSON.stringify({ type: "ack", message_id: data.message_id }))
-          }
-        }
-        const peer = yield* connect
-        const publishing = Effect.sync(() =>
-          peer.send(publish("notifications", crypto.randomUUID(), "Hello"))
-        )
-        yield* Effect.forkScoped(Effect.repeat(publishing, Schedule.spaced("50 millis")))
-        assert.strictEqual(yield* Deferred.await(received), "Hello")
       })
     )
   }

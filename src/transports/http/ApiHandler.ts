@@ -1,0 +1,47 @@
+/** What answers the requests of a listener: the API, or, where there is WebSocket alone, that it is not here. */
+import type { IncomingMessage, ServerResponse } from "node:http"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Effect, Layer, type Scope } from "effect"
+import { HttpMiddleware, HttpRouter, HttpServer, UrlParams } from "effect/http"
+import { problemHeaders, problemOf } from "../../protocol/json/Problem.ts"
+import { Caller } from "./Caller.ts"
+import { directPublish } from "./DirectPublish.ts"
+import * as Handlers from "./Handlers.ts"
+import type { OpenRequests } from "./OpenRequests.ts"
+import { hiddenParameter, isKnownPath, pathOf } from "./Paths.ts"
+import { Web } from "./Web.ts"
+import { type WebAppOptions, webApp } from "./WebApp.ts"
+
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** The API. Requests that are being answered are in `open`, and are interrupted with the scope. */
+export const apiHandler = Effect.fnUntraced(function* (
+  options: WebAppOptions,
+  open: OpenRequests
+): Effect.fn.Return<RequestHandler, never, Scope.Scope> {
+  const layers = Handlers.layer.pipe(
+    Layer.provide(Layer.succeed(Web, options.web)),
+    Layer.provide(HttpServer.layerServices)
+  )
+  const router = yield* HttpRouter.toHttpEffect(layers)
+  const scope = yield* Effect.scope
+  const handler = yield* NodeHttpServer.makeHandler(webApp(options)(router), { scope }).pipe(
+    // A span has the address and its query, where a token may stand, and what belongs to a message.
+    Effect.provideService(UrlParams.CurrentRedactedNames, [hiddenParameter]),
+    Effect.provideService(HttpMiddleware.TracerDisabledWhen, ({ url }) => !isKnownPath(pathOf(url)))
+  )
+  const publishDirectly = directPublish(options, yield* Effect.context<never>())
+  return (request, response) => {
+    if (open.add(request, response) && !publishDirectly(request, response)) handler(request, response)
+  }
+})
+
+/** On a port of WebSocket alone. */
+export const notHere =
+  (web: Web["Service"]): RequestHandler =>
+  (request, response) => {
+    const problem = new Caller(web, request).refused(
+      problemOf("NOT_FOUND", "this port is for WebSocket alone, at /ws")
+    )
+    response.writeHead(problem.status, problemHeaders(problem)).end(JSON.stringify(problem))
+  }

@@ -1,0 +1,17 @@
+/** The addresses of the web side, for logs and spans. Pure. */
+
+const known =
+  /^\/(api\/v1\/(messages(\/bulk)?|poll|ack|stream|topics\/[^/]+\/messages)|topics(\/[^/]+)?|ws|stats|metrics|health|ready|docs|openapi\.json)$/
+
+/** Without the query. */
+export const pathOf = (url = "/"): string => {
+  const at = url.indexOf("?")
+  return at < 0 ? url : url.slice(0, at)
+}
+
+/** Whether there is something at the path. What is at no other may hold anything, a token too, and is not to be shown. */
+export const isKnownPath = (path: string): boolean => known.test(path)
+
+/** Names of parameters whose values are not to be shown: all but those that say what is read, and how. */
+export const hiddenParameter =
+  /^(?!(topics?|from|after|limit|max|timeout|client_id|overflow|ttl|priority|deliver_at)$)/

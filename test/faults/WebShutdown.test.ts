@@ -1,0 +1,333 @@
+/** A hub that is stopped while everyone publishes, waits and listens: who is told what, when, and what is there afterwards. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
+import { WebSocket } from "ws"
+import * as Topic from "../../src/sdk/Topic.ts"
+import { temporaryFolder } from "../cli/DurableHub.ts"
+import { range } from "../contracts/sdk/Kit.ts"
+import { ask, eventsIn, openStream, rawSocket } from "../transports/http/WebHub.ts"
+import { connectJson } from "../transports/websocket/JsonPeer.ts"
+import { eventually, host, joined, sdkClient } from "./Faults.ts"
+import { at, type Command, KeptConnection, startWebHub } from "./WebFaults.ts"
+
+/** What the hub said that it had taken, by topic. */
+class Accepted {
+  readonly ids = new Map<string, Set<string>>()
+  private last = 0
+
+  next(): string {
+    return `m${++this.last}`
+  }
+
+  add(topic: string, id: string): void {
+    const known = this.ids.get(topic) ?? new Set()
+    this.ids.set(topic, known.add(id))
+  }
+
+  get count(): number {
+    return [...this.ids.values()].reduce((sum, { size }) => sum + size, 0)
+  }
+}
+
+const Receipts = Schema.fromJsonString(
+  Schema.Struct({ results: Schema.Array(Schema.Struct({ message_id: Schema.optional(Schema.String) })) })
+)
+const Line = Schema.fromJsonString(
+  Schema.Struct({
+    message_id: Schema.optional(Schema.String),
+    error: Schema.optional(Schema.Struct({ code: Schema.String })),
+    last: Schema.optional(Schema.Boolean)
+  })
+)
+
+/** Publishes one by one until it is refused or cut off. Answers the refusal, if there was one. */
+const publishOnes = Effect.fnUntraced(function* (webPort: number, topic: string, accepted: Accepted) {
+  const connection = yield* KeptConnection.open(webPort)
+  for (;;) {
+    const id = accepted.next()
+    const answer = yield* Effect.option(connection.ask("/api/v1/messages", { topic, id, payload: id }))
+    if (answer._tag === "None") return undefined
+    if (answer.value.status !== 202) return answer.value
+    accepted.add(topic, id)
+  }
+})
+
+const publishMany = Effect.fnUntraced(function* (webPort: number, topic: string, accepted: Accepted) {
+  const connection = yield* KeptConnection.open(webPort)
+  for (;;) {
+    const messages = range(50).map(() => ({ topic, id: accepted.next(), payload: "x".repeat(200) }))
+    const answer = yield* Effect.option(connection.ask("/api/v1/messages/bulk", { messages }))
+    if (answer._tag === "None") return undefined
+    if (answer.value.status !== 202) return answer.value
+    const { results } = yield* Schema.decodeEffect(Receipts)(answer.value.text)
+    for (const [index, { id }] of messages.entries())
+      if (results[index]?.message_id !== undefined) accepted.add(topic, id)
+  }
+})
+
+/** One request without an end, a message a line. Answers the last line. */
+const publishLines = Effect.fnUntraced(function* (webPort: number, topic: string, accepted: Accepted) {
+  const raw = yield* at(webPort)(rawSocket)
+  raw.write(
+    "POST /api/v1/messages/bulk HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+  )
+  const sent: Array<string> = []
+  const sending = Effect.gen(function* () {
+    for (;;) {
+      const ids = range(10).map(() => accepted.next())
+      const lines = ids.map((id) => `${JSON.stringify({ topic, id, payload: id })}\n`).join("")
+      raw.write(`${lines.length.toString(16)}\r\n${lines}\r\n`)
+      sent.push(...ids)
+      yield* Effect.sleep(5)
+    }
+  })
+  const fiber = yield* Effect.forkScoped(sending)
+  yield* raw.closed
+  yield* Fiber.interrupt(fiber)
+  const lines = raw.text.split(/\r?\n/).filter((line) => line.startsWith("{"))
+  let last: typeof Line.Type = {}
+  for (const [index, text] of lines.entries()) {
+    last = yield* Schema.decodeEffect(Line)(text)
+    const id = sent[index]
+    if (last.message_id !== undefined && id !== undefined) accepted.add(topic, id)
+  }
+  return last
+})
+
+/** Publishes by WebSocket, some at a time, until it is closed. Answers how. */
+const publishFrames = Effect.fnUntraced(function* (webPort: number, topic: string, accepted: Accepted) {
+  const peer = yield* connectJson(`ws://${host}:${webPort}/ws`)
+  const ended = Effect.callback<{ readonly code: number; readonly reason: string }>((resume) => {
+    peer.socket.once("close", (code, reason) => resume(Effect.succeed({ code, reason: reason.toString() })))
+  })
+  const sending = Effect.gen(function* () {
+    for (;;) {
+      for (const _ of range(5)) {
+        const id = accepted.next()
+        peer.send({ type: "publish", topic, message: { id, payload: id }, request_id: id })
+      }
+      yield* Effect.sleep(3)
+    }
+  })
+  const fiber = yield* Effect.forkScoped(sending)
+  const closed = yield* ended
+  yield* Fiber.interrupt(fiber)
+  for (const { request_id, type } of peer.waiting())
+    if (type === "ack" && typeof request_id === "string") accepted.add(topic, request_id)
+  return closed
+})
+
+const Text = Topic.make("load.sdk", Schema.String)
+
+/** By the SDK, which goes on trying: until the scope closes. */
+const publishBySdk = Effect.fnUntraced(function* (port: number, accepted: Accepted) {
+  const star = yield* sdkClient(port)
+  const one = Effect.suspend(() => {
+    const id = accepted.next()
+    return Effect.map(star.publish(Text, id, { id }), () => accepted.add("load.sdk", id))
+  })
+  yield* Effect.forkScoped(Effect.forever(one))
+  const { messages } = yield* (yield* sdkClient(port)).open(Text, { overflow: "wait" })
+  yield* Effect.forkScoped(Stream.runDrain(messages))
+})
+
+/** What is there, by topic, in order. */
+const kept = (webPort: number, topic: string) =>
+  Effect.gen(function* () {
+    const ids: Array<string> = []
+    for (let from = "first"; ; ) {
+      const { json } = yield* at(webPort)(
+        ask(`/api/v1/topics/${topic}/messages?limit=1000&from=${encodeURIComponent(from)}`)
+      )
+      if (json.messages.length === 0) return ids
+      ids.push(...json.messages.map(({ id }) => id ?? "?"))
+      from = json.next
+    }
+  })
+
+/** A subscriber by WebSocket that reads nothing while a lot waits for it, so that the hub has to drain. */
+const pausedSubscriber = Effect.fnUntraced(function* (webPort: number) {
+  const peer = yield* connectJson(`ws://${host}:${webPort}/ws`)
+  peer.send({ type: "subscribe", topic: "slow", overflow: "wait" })
+  yield* peer.nextOf("ack")
+  peer.socket.pause()
+  const publisher = yield* KeptConnection.open(webPort)
+  for (const _ of range(20))
+    yield* publisher.ask("/api/v1/messages", { topic: "slow", payload: "x".repeat(900_000) })
+  return peer.socket
+})
+
+/** Asks on one connection that is kept, and on new ones, for as long as there are answers. */
+const watchHealth = Effect.fnUntraced(function* (webPort: number) {
+  const kept = yield* KeptConnection.open(webPort)
+  yield* kept.ask("/ready")
+  const seen: Array<readonly [who: string, path: string, status: number]> = []
+  const look = (who: string, path: string, connection: KeptConnection) =>
+    Effect.match(connection.ask(path), {
+      onSuccess: ({ status }) => void seen.push([who, path, status]),
+      onFailure: () => void seen.push([who, path, 0])
+    })
+  const round = Effect.gen(function* () {
+    for (const path of ["/ready", "/health"]) {
+      yield* look("kept", path, kept)
+      yield* Effect.scoped(Effect.flatMap(KeptConnection.open(webPort), (fresh) => look("new", path, fresh)))
+    }
+    yield* Effect.sleep(5)
+  })
+  yield* Effect.forkScoped(Effect.forever(round))
+  return seen
+})
+
+const ready = (command: Command) => at(command.webPort)(ask("/ready"))
+
+describe("faults - web shutdown", () => {
+  it.live(
+    "web shutdown - under load everyone is told, and whatever was accepted is there once",
+    () =>
+      Effect.gen(function* () {
+        const dataDir = yield* temporaryFolder
+        const env = { POLESTAR_DATA_DIR: dataDir, POLESTAR_CLIENT_WRITE_TIMEOUT: "30s" }
+        const clients = yield* Scope.make()
+        yield* Effect.addFinalizer(() => Scope.close(clients, Exit.void))
+        const hub = yield* startWebHub({ ...env, POLESTAR_DRAIN_TIMEOUT: "8s" })
+        const { webPort } = hub
+        const accepted = new Accepted()
+        yield* Effect.gen(function* () {
+          const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkScoped(effect)
+          const singles = yield* fork(
+            Effect.forEach(range(6), (n) => publishOnes(webPort, `load.one${n % 3}`, accepted), {
+              concurrency: 6
+            })
+          )
+          const bulks = yield* fork(
+            Effect.forEach(range(2), () => publishMany(webPort, "load.bulk", accepted), { concurrency: 2 })
+          )
+          const lines = yield* fork(
+            Effect.forEach(range(2), () => publishLines(webPort, "load.lines", accepted), { concurrency: 2 })
+          )
+          const frames = yield* fork(
+            Effect.forEach(range(2), () => publishFrames(webPort, "load.ws", accepted), { concurrency: 2 })
+          )
+          yield* publishBySdk(hub.port, accepted)
+          const sockets = yield* Effect.forEach(range(3), () => connectJson(`ws://${host}:${webPort}/ws`))
+          for (const socket of sockets) socket.send({ type: "subscribe", topic: "load.>" })
+          const streams = yield* Effect.forEach(range(3), (n) =>
+            at(webPort)(openStream(`/api/v1/stream?topics=${n === 0 ? "quiet" : "load.>"}`))
+          )
+          const polls = yield* fork(
+            Effect.forEach(
+              [
+                "quiet",
+                "quiet&from=first",
+                "quiet&client_id=one",
+                "quiet&client_id=two",
+                "quiet.>&client_id=two"
+              ],
+              (topics) => at(webPort)(ask(`/api/v1/poll?timeout=60&topics=${topics}`)),
+              { concurrency: "unbounded" }
+            )
+          )
+          const paused = yield* pausedSubscriber(webPort)
+          const seen = yield* watchHealth(webPort)
+          yield* Effect.sleep(1500)
+          assert.isAbove(accepted.count, 500)
+
+          const before = seen.length
+          const began = performance.now()
+          yield* hub.signal("SIGTERM")
+          yield* eventually(
+            "the hub to say that it is not ready",
+            Effect.sync(() => seen.some(([, , status]) => status === 503))
+          )
+          const notReady = performance.now() - began
+          for (const { json, status } of yield* joined("the polls", polls))
+            assert.deepStrictEqual([status, json.messages], [200, []])
+          assert.isBelow(performance.now() - began, 3000)
+          for (const stream of streams) {
+            yield* stream.says(/event: close\n/)
+            const end = eventsIn(stream.text).find(({ event }) => event === "close")
+            assert.deepInclude(end?.data, { reason: "shutting-down", reconnect: true })
+          }
+          const refused = [...(yield* joined("the publishers", singles)), ...(yield* joined("bulks", bulks))]
+          assert.isTrue(refused.some((each) => each !== undefined))
+          for (const each of refused) {
+            if (each === undefined) continue
+            assert.strictEqual(each.status, 503)
+            assert.include(each.text, "SHUTTING_DOWN")
+            assert.strictEqual(each.headers.connection, "close")
+            assert.isAbove(Number(each.headers["retry-after"]), 0)
+          }
+          for (const last of yield* joined("the lines", lines)) {
+            assert.deepInclude(last, { last: true })
+            assert.strictEqual(last.error?.code, "SHUTTING_DOWN")
+          }
+          // It waits for the one that does not read, and answers meanwhile, on a new connection too.
+          yield* Effect.sleep(300)
+          assert.strictEqual((yield* ready(hub)).status, 503)
+          paused.resume()
+          for (const closed of yield* joined("the frames", frames))
+            assert.deepStrictEqual(closed, { code: 3000, reason: "shutting-down" })
+          for (const socket of sockets)
+            assert.deepStrictEqual(yield* socket.closed, { code: 3000, reason: "shutting-down" })
+          const { code, stderr } = yield* hub.ended
+          assert.deepStrictEqual([code, stderr], [0, ""])
+          assert.isBelow(performance.now() - began, 8000)
+
+          const after = seen.slice(before)
+          for (const who of ["kept", "new"]) {
+            const ofReady = after
+              .filter(([each, path]) => each === who && path === "/ready")
+              .map(([, , status]) => status)
+            // Ready, then not, then gone: never back and forth.
+            assert.match(ofReady.join(" "), /^(200 )*(503 ){5,}(0 ?)*$/, who)
+          }
+          const ofHealth = after.filter(([, path]) => path === "/health").map(([, , status]) => status)
+          assert.match(ofHealth.join(" "), /^(200 ){10,}(0 ?)*$/)
+          assert.isBelow(notReady, 1000)
+        }).pipe(Scope.provide(clients))
+        yield* Scope.close(clients, Exit.void)
+
+        const again = yield* startWebHub(env)
+        for (const [topic, ids] of accepted.ids) {
+          const there = yield* kept(again.webPort, topic)
+          assert.strictEqual(new Set(there).size, there.length, `${topic}: none is there twice`)
+          const lost = [...ids].filter((id) => !there.includes(id))
+          assert.deepStrictEqual(lost, [], topic)
+        }
+        assert.sameMembers(
+          [...accepted.ids.keys()],
+          ["load.one0", "load.one1", "load.one2", "load.bulk", "load.lines", "load.ws", "load.sdk"]
+        )
+      }).pipe(Effect.scoped),
+    30_000
+  )
+
+  it.live("web shutdown - ends in time with clients that never read", () =>
+    Effect.gen(function* () {
+      const hub = yield* startWebHub({
+        POLESTAR_DRAIN_TIMEOUT: "1s",
+        POLESTAR_WRITE_TIMEOUT: "500ms",
+        POLESTAR_CLIENT_WRITE_TIMEOUT: "60s"
+      })
+      const { webPort } = hub
+      const paused = yield* pausedSubscriber(webPort)
+      const stream = yield* at(webPort)(openStream("/api/v1/stream?topics=slow&from=first&overflow=wait"))
+      stream.socket.pause()
+      const unread = yield* at(webPort)(rawSocket)
+      unread.socket.pause()
+      unread.write("GET /api/v1/poll?topics=slow&from=first HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(5))
+      const half = yield* at(webPort)(rawSocket)
+      half.write("POST /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+      const silent = new WebSocket(`ws://${host}:${webPort}/ws`)
+      silent.on("error", () => {})
+      yield* Effect.sleep(300)
+      const began = performance.now()
+      yield* hub.signal("SIGTERM")
+      const { code, stderr } = yield* hub.ended
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.isBelow(performance.now() - began, 4000)
+      paused.terminate()
+      silent.terminate()
+    }).pipe(Effect.scoped)
+  )
+})

@@ -1,0 +1,174 @@
+/** What a page of somebody else's cannot do with the browser of somebody who may. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { ask, rawSocket } from "../http/WebHub.ts"
+import { answerIn, bearer, keyFor, secureHub, upgrade } from "./SecureHub.ts"
+
+const alice = keyFor("alice", { publish: [">"], subscribe: [">"] })
+const hub = (allowedOrigins?: string) =>
+  secureHub({ authKeys: [alice.entry] }, allowedOrigins === undefined ? {} : { allowedOrigins })
+
+const local = { host: "localhost:1" }
+
+/** Says this to the hub, and answers what it says until it closes. */
+const say = (text: string) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const raw = yield* rawSocket
+      raw.write(text)
+      yield* raw.closed
+      return answerIn(raw.text)
+    })
+  )
+
+const get = (...headers: ReadonlyArray<string>) =>
+  say(
+    `GET /topics HTTP/1.1\r\nAuthorization: Bearer ${alice.key}\r\nConnection: close\r\n${headers.map((each) => `${each}\r\n`).join("")}\r\n`
+  )
+
+const elsewhere = [
+  "https://evil.example",
+  "null",
+  "http://localhost.evil.example",
+  "http://localhost",
+  "https://app.example.evil.example",
+  "https://evil-app.example",
+  "http://app.example",
+  "https://app.example:8443",
+  "https://app.example@evil.example",
+  "https://app.example, https://evil.example",
+  "file://",
+  "chrome-extension://abc",
+  ""
+]
+
+describe("origins", () => {
+  it.live(
+    "origins - with a token that is good, in the header or in the query, a page from elsewhere has nothing",
+    () =>
+      Effect.gen(function* () {
+        for (const origin of elsewhere) {
+          const headers = { ...local, origin, ...bearer(alice.key) }
+          const shown = { ...local, origin }
+          for (const answer of [
+            yield* ask("/topics", { headers }),
+            yield* ask("/api/v1/messages", {
+              headers: { ...headers, "content-type": "text/plain" },
+              body: "x"
+            }),
+            yield* ask(`/api/v1/stream?topics=a&token=${alice.key}`, { headers: shown }),
+            yield* ask("/health", { headers: shown })
+          ]) {
+            assert.strictEqual(answer.json.code, "ORIGIN_NOT_ALLOWED", origin)
+            assert.strictEqual(answer.status, 403)
+            assert.isUndefined(answer.headers["access-control-allow-origin"])
+          }
+          const socket = yield* upgrade(`/ws?token=${alice.key}`, { ...shown })
+          assert.deepInclude(socket.json, { status: 403, code: "ORIGIN_NOT_ALLOWED" })
+          // Nothing was published by it.
+          assert.lengthOf(
+            (yield* ask("/topics", { headers: { ...local, ...bearer(alice.key) } })).json.topics,
+            0
+          )
+        }
+      }).pipe(Effect.provide(hub("https://app.example")))
+  )
+
+  it.live(
+    "origins - a preflight is answered to pages that are allowed alone, and never with credentials",
+    () =>
+      Effect.gen(function* () {
+        const preflight = (origin: string) =>
+          ask("/api/v1/messages", {
+            method: "OPTIONS",
+            headers: {
+              ...local,
+              origin,
+              "access-control-request-method": "POST",
+              "access-control-request-headers": "authorization"
+            }
+          })
+        for (const origin of elsewhere) {
+          const { headers, status } = yield* preflight(origin)
+          assert.strictEqual(status, 403, origin)
+          assert.notProperty(headers, "access-control-allow-origin")
+          assert.notProperty(headers, "access-control-allow-methods")
+        }
+        const { headers, status } = yield* preflight("https://app.example")
+        assert.strictEqual(status, 204)
+        assert.strictEqual(headers["access-control-allow-origin"], "https://app.example")
+        assert.notProperty(headers, "access-control-allow-credentials")
+        assert.strictEqual(headers.vary, "origin")
+      }).pipe(Effect.provide(hub("https://app.example")))
+  )
+
+  it.live("origins - null is no origin that a list names, and every page's where all are", () =>
+    Effect.gen(function* () {
+      const headers = { ...local, origin: "null" }
+      assert.strictEqual((yield* ask("/health", { headers })).status, 200)
+      assert.strictEqual((yield* ask("/topics", { headers })).status, 401)
+    }).pipe(Effect.provide(hub("*")))
+  )
+
+  it.live("origins - a token in the query counts where a browser can set no header, and nowhere else", () =>
+    Effect.gen(function* () {
+      for (const path of [
+        "/topics",
+        "/stats",
+        "/metrics",
+        "/api/v1/poll?topics=a",
+        "/api/v1/topics/a/messages",
+        "/WS",
+        "/ws/",
+        "/api/v1/stream/",
+        "//ws"
+      ]) {
+        const { status } = yield* ask(`${path}${path.includes("?") ? "&" : "?"}token=${alice.key}`, {
+          headers: local
+        })
+        assert.include([401, 404], status, path)
+      }
+      const publish = yield* ask(`/api/v1/messages?topic=a&token=${alice.key}`, { headers: local, body: "x" })
+      assert.strictEqual(publish.status, 401)
+      assert.strictEqual((yield* upgrade(`/ws/?token=${alice.key}`)).status, 404)
+      assert.strictEqual((yield* upgrade(`/ws?token=x&token=${alice.key}`)).status, 401)
+      assert.strictEqual((yield* upgrade(`/ws?token=${alice.key}`)).status, 101)
+    }).pipe(Effect.provide(hub()))
+  )
+
+  it.live(
+    "origins - a name that was pointed at this machine is not this machine, however it is written",
+    () =>
+      Effect.gen(function* () {
+        for (const host of [
+          "evil.example",
+          "evil.example:8080",
+          "127.0.0.1.evil.example",
+          "localhost.evil.example",
+          "localhost.",
+          "127.0.0.1@evil.example",
+          "localhost:80:80",
+          "[::1].evil.example",
+          "0.0.0.0",
+          "127.1",
+          "2130706433",
+          "127.0.0.1, evil.example",
+          ""
+        ])
+          for (const more of [[], [`Origin: http://${host}`]]) {
+            const { status } = yield* get(`Host: ${host}`, ...more)
+            assert.include([400, 403], status, host)
+          }
+        for (const host of ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.9.9.9:1", "[::1]:8080"])
+          assert.strictEqual((yield* get(`Host: ${host}`)).status, 200, host)
+        // A browser always sends one. Of two the first counts, or neither.
+        assert.strictEqual((yield* get()).status, 400)
+        assert.include([400, 403], (yield* get("Host: evil.example", "Host: localhost")).status)
+        const absolute = yield* say(
+          `GET http://localhost/topics HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer ${alice.key}\r\nConnection: close\r\n\r\n`
+        )
+        assert.strictEqual(absolute.status, 403)
+        assert.strictEqual((yield* upgrade(`/ws?token=${alice.key}`, { host: "evil.example" })).status, 403)
+      }).pipe(Effect.provide(hub()))
+  )
+})
