@@ -15,7 +15,7 @@ import { Op } from "../protocol/Op.ts"
 import type { Transport } from "../protocol/Transport.ts"
 import type { AuthError } from "../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../services/auth/Identity.ts"
-import { addressOf, limitKeyOf, rateLimitOf } from "../services/PublishRate.ts"
+import { type PublishShare, publishShareOf } from "../services/PublishRate.ts"
 import { Alarm } from "./Alarm.ts"
 import { Backlog } from "./Backlog.ts"
 import { ClientFrames } from "./ClientFrames.ts"
@@ -63,9 +63,8 @@ export class Connection implements FrameHost, Served {
   private readonly backlog: Backlog
   private readonly watch: PeerWatch
   readonly requests: RequestQueue
-  /** Messages a minute that it may publish, and whose share they are of; 0 is no limit. */
-  private rateLimit = 0
-  private rateKey = ""
+  /** What it may publish in a minute; `undefined` where there is no limit. */
+  private share: PublishShare | undefined
   private isPaused = false
   /** Whether the client's token is being looked at: nothing is read meanwhile. */
   isAuthenticating = false
@@ -94,7 +93,7 @@ export class Connection implements FrameHost, Served {
     this.gatherer = new PublishGatherer(options.registry, options.maxMessage)
     this.expiry = new Alarm(options.registry.system, () => this.end("token-expired"), undefined, scope)
     this.reader = new FrameReader(longestHello)
-    this.limitRate()
+    this.share = this.ownShare
     duplex.listen({
       onData: (chunk) => this.received(chunk),
       onDrain: () => this.writer.drained(),
@@ -162,7 +161,7 @@ export class Connection implements FrameHost, Served {
       onSuccess: (identity) => {
         this.identity = identity
         this.gatherer.identify(identity)
-        this.limitRate()
+        this.share = this.ownShare
         if (Number.isFinite(identity.expiresAt)) this.expiry.set(identity.expiresAt)
         const refused = this.options.connections.identified(this, identity)
         if (refused === undefined) accepted()
@@ -178,15 +177,10 @@ export class Connection implements FrameHost, Served {
   }
 
   /** Whoever is in this process is not limited. */
-  private limitRate(): void {
-    const { identity, peer, registry, transport } = this
-    if (transport === "memory") return
-    this.rateLimit = rateLimitOf(identity, registry.settings.rateLimitPerClient)
-    if (this.rateLimit > 0) this.rateKey = limitKeyOf(identity, addressOf(peer))
-  }
-
-  private isTooFast(messages: number): boolean {
-    return this.options.rate.takeWhole(this.rateKey, messages, this.rateLimit) !== undefined
+  private get ownShare(): PublishShare | undefined {
+    const { identity, options, peer, registry, transport } = this
+    if (transport === "memory") return undefined
+    return publishShareOf(options.rate, identity, peer, registry.settings.rateLimitPerClient)
   }
 
   /** After HELLO: frames may now be as long as agreed. */
@@ -337,7 +331,7 @@ export class Connection implements FrameHost, Served {
       ? "shutting-down"
       : session === undefined
         ? "unknown-session"
-        : this.rateLimit > 0 && this.isTooFast(count)
+        : this.share?.isOver(count) === true
           ? "rate-limited"
           : gatherer.add(session, bytes, start, end)
     if (code === undefined) return undefined

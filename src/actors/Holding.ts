@@ -3,7 +3,8 @@
  * told to come again, and then has the new ones.
  */
 import { Effect, Schedule, type Scope } from "effect"
-import type { Auth } from "../services/Auth.ts"
+import type { Auth, Holding } from "../services/Auth.ts"
+import type { KeyRevision } from "../services/auth/Identity.ts"
 import type { Connections } from "./Connections.ts"
 
 /** Milliseconds between two looks. */
@@ -16,10 +17,14 @@ export const watchHolding = (
 ): Effect.Effect<void, never, Scope.Scope> => {
   if (!auth.isOn) return Effect.void
   const look = Effect.gen(function* () {
+    // All that came in with one key are asked about once.
+    const known = new Map<KeyRevision, Holding>()
     for (const connection of [...connections]) {
       const { identity } = connection
-      if (identity.kind !== "api-key") continue
-      const holding = yield* auth.holds(identity)
+      const { kind, revision } = identity
+      if (kind !== "api-key") continue
+      const holding = (revision && known.get(revision)) ?? (yield* auth.holds(identity))
+      if (revision !== undefined) known.set(revision, holding)
       if (holding === "removed") connection.end("unauthorized")
       else if (holding === "changed") connection.end("token-expired")
     }

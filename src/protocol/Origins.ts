@@ -9,6 +9,12 @@ export interface OriginHeaders {
   readonly host?: string | undefined
 }
 
+/** What a browser says of where a request comes from, also where it sends no `Origin`: for a picture, a script, a link. */
+export interface FetchHeaders {
+  readonly origin?: string | undefined
+  readonly "sec-fetch-site"?: string | string[] | undefined
+}
+
 export interface OriginRules {
   /** Patterns of `allowedOrigins`; `undefined` if none were given. */
   readonly allowed: ReadonlyArray<string> | undefined
@@ -47,4 +53,13 @@ export const isAllowedOrigin = ({ host, origin }: OriginHeaders, rules: OriginRu
   if (origin === undefined) return true
   const isOwn = host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
   return isOwn || allowed.some((each) => covers(each, origin))
+}
+
+/**
+ * Whether a page from elsewhere has its reader's browser ask without an `Origin`, by which it could be told whether it
+ * may. Such a page does not see the answer, but what is asked would be done.
+ */
+export const isAskedBlindly = (headers: FetchHeaders): boolean => {
+  const site = headers["sec-fetch-site"]
+  return headers.origin === undefined && site !== undefined && site !== "same-origin" && site !== "none"
 }

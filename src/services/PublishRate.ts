@@ -67,6 +67,24 @@ export const makePublishRate: Effect.Effect<PublishRate> = Effect.gen(function* 
   }
 })
 
+/** What one connection may publish of its client's share, asked for each frame. */
+export interface PublishShare {
+  readonly isOver: (messages: number) => boolean
+}
+
+/** The share of whoever is at `peer` (`127.0.0.1:50312`); none where there is no limit. */
+export const publishShareOf = (
+  rate: PublishRate,
+  identity: Identity,
+  peer: string,
+  rateLimitPerClient: number
+): PublishShare | undefined => {
+  const limit = rateLimitOf(identity, rateLimitPerClient)
+  if (limit === 0) return undefined
+  const key = limitKeyOf(identity, addressOf(peer))
+  return { isOver: (messages) => rate.takeWhole(key, messages, limit) !== undefined }
+}
+
 /** Messages a minute that the identity may publish: as it says itself, else as the settings say of everybody. */
 export const rateLimitOf = ({ limits }: Identity, rateLimitPerClient: number): number =>
   limits.messagesPerMinute ?? rateLimitPerClient

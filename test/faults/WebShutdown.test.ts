@@ -290,9 +290,13 @@ describe("faults - web shutdown", () => {
         const again = yield* startWebHub(env)
         for (const [topic, ids] of accepted.ids) {
           const there = yield* kept(again.webPort, topic)
-          assert.strictEqual(new Set(there).size, there.length, `${topic}: none is there twice`)
-          const lost = [...ids].filter((id) => !there.includes(id))
-          assert.deepStrictEqual(lost, [], topic)
+          const found = new Set(there)
+          assert.strictEqual(found.size, there.length, `${topic}: none is there twice`)
+          assert.deepStrictEqual(
+            [...ids].filter((id) => !found.has(id)),
+            [],
+            `${topic}: none is lost`
+          )
         }
         assert.sameMembers(
           [...accepted.ids.keys()],

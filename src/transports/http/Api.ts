@@ -66,8 +66,8 @@ const poll = HttpApiEndpoint.get("poll", "/api/v1/poll", {
   about(
     "Wait for messages",
     "At once when something waits, else when it comes, else empty after `timeout` seconds. With `client_id`, what is " +
-      "not acknowledged comes again. Without, messages are those from `from` on (now, first, a time, a position, or the " +
-      "`next` of an answer)."
+      "not acknowledged comes again; it is the identity's own, unless its `consumerGroups` name it. Without, messages " +
+      "are those from `from` on (now, first, a time, a position, or the `next` of an answer)."
   )
 )
 
@@ -146,7 +146,10 @@ const system = HttpApiGroup.make("system").add(
     about("Metrics for Prometheus", "")
   ),
   HttpApiEndpoint.get("docs", "/docs", { success: text("text/html") }).annotateMerge(
-    about("This description, for people", "Made from /openapi.json; nothing is loaded from elsewhere.")
+    about(
+      "This description, for people",
+      "Made from /openapi.json; nothing is loaded from elsewhere. Both are open to all, as /health and /ready are."
+    )
   )
 )
 

@@ -60,7 +60,8 @@ export class Caller implements Peer {
       const now = yield* Clock.currentTimeMillis
       if (now >= identity.expiresAt) return yield* Effect.fail(refusalOfClose("token-expired"))
       const holding = yield* auth.holds(identity)
-      if (holding !== "holds") return yield* Effect.fail(refusalOfClose("unauthorized"))
+      if (holding === "holds") return
+      return yield* Effect.fail(refusalOfClose(holding === "removed" ? "unauthorized" : "token-expired"))
     })
   }
 }

@@ -61,7 +61,8 @@ export class Collector implements LocalOutlet {
   private readonly options: CollectorOptions
   private readonly parts: Array<Part> = []
   private count = 0
-  private bytes = 0
+  /** Of all messages that it has. */
+  bytes = 0
   private isCollected = false
   private left: number
   private connection: LocalConnection | undefined

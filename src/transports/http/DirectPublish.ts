@@ -4,8 +4,8 @@
  * to have a span, takes the ordinary way.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { Context, Effect, References, Tracer } from "effect"
-import { type Problem, problemHeaders } from "../../protocol/json/Problem.ts"
+import { Cause, Context, Effect, References, Tracer } from "effect"
+import { type Problem, problemHeaders, problemOf } from "../../protocol/json/Problem.ts"
 import { isAllowedOrigin } from "../../protocol/Origins.ts"
 import { authenticate, Caller, refusalOfAuth } from "./Caller.ts"
 import { closeAfter } from "./CloseSoon.ts"
@@ -33,6 +33,7 @@ export const directPublish = (
       url.startsWith(path) &&
       (url.length === path.length || url[path.length] === "?") &&
       headers.origin === undefined &&
+      headers["sec-fetch-site"] === undefined &&
       !web.state.isDraining &&
       isAllowedOrigin(headers, origins)
     if (!isPlain) return false
@@ -44,15 +45,20 @@ export const directPublish = (
         return publishOne(caller)
       }
     )
-    const fiber = run(
-      Effect.match(publishing, {
-        onSuccess: (receipt) => write(response, 202, "application/json", JSON.stringify(receipt)),
-        onFailure: ({ problem, what }) => {
-          const refused = (caller ?? new Caller(web, request)).refused(problem, what)
-          writeProblem(request, response, refused)
-        }
-      })
-    )
+    const answered = Effect.match(publishing, {
+      onSuccess: (receipt) => write(response, 202, "application/json", JSON.stringify(receipt)),
+      onFailure: ({ problem, what }) => {
+        const refused = (caller ?? new Caller(web, request)).refused(problem, what)
+        writeProblem(request, response, refused)
+      }
+    })
+    const failed = (cause: Cause.Cause<never>) => {
+      // Nobody is left to be answered.
+      if (Cause.hasInterruptsOnly(cause)) return Effect.void
+      writeProblem(request, response, problemOf("INTERNAL"))
+      return Effect.logError("a request failed", cause)
+    }
+    const fiber = run(Effect.catchCause(answered, failed))
     response.once("close", () => {
       if (!response.writableEnded) fiber.interruptUnsafe()
     })

@@ -1,8 +1,8 @@
 /** The API's handlers: each reads what was asked, asks whether the caller may, and answers by one function elsewhere. */
+import type { ServerResponse } from "node:http"
 import { Effect, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { PrometheusMetrics } from "effect/observability"
 import { decodeAckBody, messagesBody } from "../../protocol/json/MessageJson.ts"
 import { checkTopicName } from "../../protocol/TopicName.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
@@ -11,6 +11,7 @@ import { isLines, publishLines } from "./BulkLines.ts"
 import { type Caller, CurrentCaller, mayBeClient, mayPublish, maySubscribe } from "./Caller.ts"
 import { docsPage, docsPolicy } from "./Docs.ts"
 import * as Management from "./Management.ts"
+import { metricsText } from "./MetricsText.ts"
 import { nodeRequest, nodeResponse } from "./NodeRequest.ts"
 import { type Polled, poll } from "./Poll.ts"
 import { publishMany, publishOne } from "./Publishing.ts"
@@ -59,7 +60,9 @@ const messageHandlers = HttpApiBuilder.group(
             : publishMany(caller)
         )
       )
-      .handle("poll", ({ query }) => asCaller((caller) => answerPoll(caller, query)))
+      .handle("poll", ({ query, request }) =>
+        asCaller((caller) => answerPoll(caller, query, nodeResponse(request)))
+      )
       .handleRaw("ack", () => asCaller(acknowledge))
       .handle("stream", ({ query, request }) =>
         asCaller((caller) =>
@@ -77,7 +80,9 @@ const messageHandlers = HttpApiBuilder.group(
           })
         )
       )
-      .handle("replay", ({ params, query }) => asCaller((caller) => replay(caller, params.name, query)))
+      .handle("replay", ({ params, query, request }) =>
+        asCaller((caller) => replay(caller, params.name, query, nodeResponse(request)))
+      )
   })
 )
 
@@ -97,7 +102,7 @@ interface PollQuery {
   readonly max?: number
 }
 
-const answerPoll = (caller: Caller, query: PollQuery): Answer =>
+const answerPoll = (caller: Caller, query: PollQuery, response: ServerResponse): Answer =>
   Effect.suspend(() => {
     const { identity, web } = caller
     const patterns = readPatterns(query.topics)
@@ -112,7 +117,7 @@ const answerPoll = (caller: Caller, query: PollQuery): Answer =>
     const timeout = Math.min((query.timeout ?? defaultPollTimeout) * 1000, maxPollTimeout)
     const clientId = query.client_id
     if (clientId === undefined || clientId === "")
-      return Effect.map(poll(web, { caller, patterns, beginning, max, timeout }), pollResponse)
+      return Effect.map(poll(web, { caller, response, patterns, beginning, max, timeout }), pollResponse)
     if (clientId.length > maxClientId)
       return Effect.fail(refusal("BAD_REQUEST", `\`client_id\` is longer than ${maxClientId} characters`))
     const notThat = mayBeClient(identity, clientId)
@@ -154,7 +159,8 @@ const acknowledge = (caller: Caller): Answer =>
 const replay = (
   caller: Caller,
   topic: string,
-  query: { readonly from?: string; readonly limit?: number }
+  query: { readonly from?: string; readonly limit?: number },
+  response: ServerResponse
 ): Answer =>
   Effect.gen(function* () {
     const { identity, web } = caller
@@ -168,7 +174,8 @@ const replay = (
     if (beginning instanceof Refusal) return yield* Effect.fail(beginning)
     const max = Math.min(query.limit ?? defaultMessages, web.settings.maxPollMessages)
     if (max === 0) return yield* Effect.fail(refusal("BAD_REQUEST", "`limit` must be 1 or more"))
-    return pollResponse(yield* poll(web, { caller, patterns: [topic], beginning, max, timeout: undefined }))
+    const wanted = { caller, response, patterns: [topic], beginning, max, timeout: undefined }
+    return pollResponse(yield* poll(web, wanted))
   })
 
 const pageOf = (query: { readonly after?: string; readonly limit?: number }): Management.TopicPage => ({
@@ -217,9 +224,7 @@ const systemHandlers = HttpApiBuilder.group(
         asCaller(({ identity }) => Management.stats(web, identity, pageOf(query)))
       )
       .handle("metrics", () =>
-        Effect.map(PrometheusMetrics.format(), (text) =>
-          HttpServerResponse.text(text, { contentType: metricsContentType })
-        )
+        Effect.map(metricsText, (text) => HttpServerResponse.text(text, { contentType: metricsContentType }))
       )
       .handle("docs", () =>
         Effect.succeed(

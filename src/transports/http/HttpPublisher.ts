@@ -41,7 +41,8 @@ export class HttpPublisher {
     options: LocalPublish
   ): Effect.Effect<LocalReceipt, Refusal> {
     return Effect.flatMap(this.connection, (connection) => {
-      if (isFull(connection, topic, this.settings)) return Effect.fail(refusalOfError("queue-full"))
+      if (isTooFull(connection, topic, messages, this.settings))
+        return Effect.fail(refusalOfError("queue-full"))
       const publishing = Effect.mapError(connection.publish(session, topic, messages, options), toRefusal)
       // Most topics answer at once, and then nothing has to be timed.
       return Effect.flatMap(
@@ -96,19 +97,23 @@ const everyRequest: LocalClient = { transport: "http", peer: "http", identity: a
 
 const toRefusal = (code: ErrorCode): Refusal => refusalOfError(code)
 
-const unconfirmed = refusal(
+/** The one refusal after which the messages may still be published. */
+export const unconfirmed = refusal(
   "QUEUE_FULL",
   "the topic did not take it in time; it may still do so: publish it again under the same id"
 )
 
-/** Whether the topic has no room, so that a publish would wait with everything before it. */
-const isFull = (
+/** Whether the topic has no room for them, so that they would wait with everything before them. */
+const isTooFull = (
   connection: LocalConnection,
   topic: string,
+  messages: ReadonlyArray<Message>,
   { queueBytes, queueSize }: Settings["Service"]
 ): boolean => {
   const found = connection.options.registry.topics.get(topic)
-  return found !== undefined && (found.messages >= queueSize || found.bytes >= queueBytes)
+  if (found === undefined || found.messages === 0) return false
+  const bytes = messages.reduce((sum, { payload }) => sum + payload.length, 0)
+  return found.messages + messages.length > queueSize || found.bytes + bytes > queueBytes
 }
 
 /** Nothing is delivered to a publisher. */

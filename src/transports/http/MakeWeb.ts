@@ -11,6 +11,7 @@ import { PollClients } from "./PollClients.ts"
 import { PolledTexts } from "./PolledTexts.ts"
 import { PublishGathering } from "./PublishGathering.ts"
 import { publishRate } from "./PublishRate.ts"
+import { UnreadAnswers } from "./UnreadAnswers.ts"
 import { Web, WebState } from "./Web.ts"
 
 /** Bytes that a body's JSON has around its payload. */
@@ -40,6 +41,7 @@ export const makeWeb = Effect.gen(function* () {
     settings,
     state,
     texts,
+    unread: new UnreadAnswers(),
     clients,
     now,
     publisher,

@@ -2,6 +2,7 @@
  * A poll without a `client_id`, and a replay: a client of the hub's for one answer. It waits as a callback and a few
  * small objects, so that thousands can.
  */
+import type { ServerResponse } from "node:http"
 import { Effect, Scope } from "effect"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { Start } from "../../protocol/Position.ts"
@@ -10,11 +11,13 @@ import { Collector } from "./Collector.ts"
 import type { Cursor } from "./Cursor.ts"
 import { connect, openSession } from "./HubClient.ts"
 import type { Beginning } from "./Reading.ts"
-import { type Refusal, refusalOfClose } from "./Refusal.ts"
+import { type Refusal, refusalOfClose, refuse } from "./Refusal.ts"
 import type { Waiting, Web } from "./Web.ts"
 
 export interface PollRequest {
   readonly caller: Caller
+  /** What is answered with. */
+  readonly response: ServerResponse
   readonly patterns: ReadonlyArray<string>
   readonly beginning: Beginning
   readonly max: number
@@ -29,6 +32,8 @@ export interface Polled {
   readonly cursor: Cursor
   readonly gaps: Collector["gaps"]
 }
+
+const tooMuchUnread = refuse("QUEUE_FULL", "too much that was asked for waits to be read; ask again")
 
 /** Bytes that one subscription may bring beyond the last message that is wanted. */
 const creditBytes = 4 * 1_048_576
@@ -56,11 +61,11 @@ export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<P
         subscribe(connection, patterns, beginning.start, max)
         return ready(web, collector, request.timeout)
       }),
-      Effect.flatMap(() =>
-        collector.failure === undefined
-          ? Effect.succeed({ ...collector.collect(), cursor, gaps: collector.gaps })
-          : Effect.fail(collector.failure)
-      ),
+      Effect.flatMap(() => {
+        if (collector.failure !== undefined) return Effect.fail(collector.failure)
+        if (!web.unread.add(request.response, collector.bytes)) return tooMuchUnread
+        return Effect.succeed({ ...collector.collect(), cursor, gaps: collector.gaps })
+      }),
       // Thousands may be answered by one publish: first all of them, then each is cleared away.
       Effect.onExit((exit) => Effect.sync(() => web.afterwards.add(Scope.close(scope, exit))))
     )

@@ -75,9 +75,10 @@ export class PollClients {
       // The client outlives the tokens of its polls: each poll ends with its own.
       const holdsFor = caller.identity.expiresAt - (yield* Clock.currentTimeMillis)
       const until = this.deadlines.now() + Math.min(request.timeout, holdsFor)
-      for (;;) {
+      // Also who does not want to wait must ask for what is there, and the group gives it a moment later.
+      for (let hasAsked = false; ; hasAsked = true) {
         const { count, parts } = client.take(patterns, max)
-        const left = until - this.deadlines.now()
+        const left = hasAsked ? until - this.deadlines.now() : Number.POSITIVE_INFINITY
         if (count > 0 || left <= 0 || this.state.isDraining || client.failure !== undefined) {
           entry.lastUsed = this.deadlines.now()
           client.wakeNext()
@@ -87,7 +88,7 @@ export class PollClients {
             return yield* Effect.fail(refusalOfClose("token-expired"))
           return messagesBody(parts)
         }
-        yield* this.woken(client, patterns, max, left)
+        yield* this.woken(client, patterns, max, Math.max(0, until - this.deadlines.now()))
       }
     })
   }

@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import type { LocalReceipt } from "../../actors/LocalConnection.ts"
 import type { TopicMessage } from "../../protocol/json/MessageJson.ts"
 import { type PlannedBatch, planBatches } from "./BulkPlan.ts"
-import type { HttpPublisher } from "./HttpPublisher.ts"
+import { type HttpPublisher, unconfirmed } from "./HttpPublisher.ts"
 import type { Refusal } from "./Refusal.ts"
 
 interface Asked {
@@ -57,13 +57,14 @@ export class PublishGathering {
             answer(Effect.succeed(epoch === 0 ? receipt : { ...receipt, offset: offset + index }))
         }),
       onFailure: (refused) => {
-        const isOfOne = messages.length > 1 && refusedForOne.has(refused.problem.code)
-        if (!isOfOne) {
+        const mayPass =
+          messages.length > 1 && refused !== unconfirmed && refusedForOne.has(refused.problem.code)
+        if (!mayPass) {
           return Effect.sync(() => {
             for (const answer of answers) answer(Effect.fail(refused))
           })
         }
-        // What is wrong with one message is not the others' fault; and the batch has left no trace.
+        // What is wrong with one message, or has no room, is not the others' fault; and the batch has left no trace.
         return Effect.forEach(
           answers,
           (answer, index) =>
@@ -75,5 +76,5 @@ export class PublishGathering {
   }
 }
 
-/** Why the hub refuses a whole batch for one of its messages. */
-const refusedForOne: ReadonlySet<string> = new Set(["BAD_REQUEST", "MESSAGE_TOO_LARGE"])
+/** Why a whole batch is refused where some of its messages might pass. */
+const refusedForOne: ReadonlySet<string> = new Set(["BAD_REQUEST", "MESSAGE_TOO_LARGE", "QUEUE_FULL"])

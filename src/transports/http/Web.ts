@@ -12,6 +12,7 @@ import type { PollClients } from "./PollClients.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import type { PublishGathering } from "./PublishGathering.ts"
 import type { PublishRate } from "./PublishRate.ts"
+import type { UnreadAnswers } from "./UnreadAnswers.ts"
 
 /** Who waits for something that may never come, and is told when the hub stops. */
 export interface Waiting {
@@ -51,6 +52,7 @@ export class Web extends Context.Service<
     readonly afterwards: Afterwards
     readonly clients: PollClients
     readonly texts: PolledTexts
+    readonly unread: UnreadAnswers
     readonly rate: PublishRate
     /** What a request of this identity may hold. */
     readonly limitsOf: (identity: Identity) => JsonLimits

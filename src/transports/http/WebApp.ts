@@ -7,7 +7,7 @@ import { Cause, Effect, SchemaIssue } from "effect"
 import { HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiError } from "effect/http-api"
 import { type Problem, problemOf } from "../../protocol/json/Problem.ts"
-import { isAllowedOrigin, type OriginRules } from "../../protocol/Origins.ts"
+import { isAllowedOrigin, isAskedBlindly, type OriginRules } from "../../protocol/Origins.ts"
 import type { Auth } from "../../services/Auth.ts"
 import { Api } from "./Api.ts"
 import { authenticate, Caller, CurrentCaller, refusalOfAuth } from "./Caller.ts"
@@ -43,15 +43,22 @@ export const webApp =
         Effect.catchCause(router, (cause) => answerTo(caller, cause)).pipe(
           Effect.provideService(CurrentCaller, caller)
         )
+      const isOpen = open.has(pathOf(request.url))
       const answer = Effect.suspend(() => {
-        if (open.has(pathOf(request.url))) return routed(nobody)
-        if (web.state.isDraining) return refuse(nobody, problemOf("SHUTTING_DOWN"), { connection: "close" })
+        if (isOpen) return routed(nobody)
+        if (isAskedBlindly(headers)) return refuse(nobody, problemOf("ORIGIN_NOT_ALLOWED"))
+        if (web.state.isDraining) return refuse(nobody, problemOf("SHUTTING_DOWN"))
         return Effect.matchEffect(authenticate(auth, node), {
           onFailure: (error) => refuse(nobody, refusalOfAuth(error).problem),
           onSuccess: (identity) =>
             routed(identity === nobody.identity ? nobody : new Caller(web, node, identity))
         })
-      }).pipe(Effect.map((response) => closingWhatIsUnread(node, response)))
+      }).pipe(
+        Effect.map((response) => {
+          const isLast = (web.state.isDraining && !isOpen) || isUnread(node)
+          return isLast ? HttpServerResponse.setHeader(response, "connection", "close") : response
+        })
+      )
       if (origin === undefined) return answer
       if (request.method === "OPTIONS") return Effect.succeed(preflight(origin))
       // What writes its own response has these from here too.
@@ -67,8 +74,7 @@ const refuse = (
 ): Effect.Effect<Response> => Effect.sync(() => problemResponse(caller.refused(problem), headers))
 
 /** What is left of a body that nobody asked for, or that was refused, is not waited for. */
-const closingWhatIsUnread = (node: IncomingMessage, response: Response): Response =>
-  hasBody(node) && !node.complete ? HttpServerResponse.setHeader(response, "connection", "close") : response
+const isUnread = (node: IncomingMessage): boolean => hasBody(node) && !node.complete
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"

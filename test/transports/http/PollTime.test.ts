@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Hub } from "../../../src/actors/Hub.ts"
-import { ask, publish, rawSocket, webHub } from "./WebHub.ts"
+import { ask, postJson, publish, rawSocket, webHub } from "./WebHub.ts"
 
 /** Gives the sockets their time, of which the test's clock knows nothing. */
 const socketsDo = TestClock.withLive(Effect.sleep(5))
@@ -11,6 +11,17 @@ const socketsDo = TestClock.withLive(Effect.sleep(5))
 const until = <E, R>(isSo: Effect.Effect<boolean, E, R>) =>
   Effect.gen(function* () {
     while (!(yield* isSo)) yield* socketsDo
+  })
+
+/** Lets so much time pass that a poll is answered which does not want to wait. */
+const now = <A, E, R>(asking: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(asking, { startImmediately: true })
+    while (fiber.pollUnsafe() === undefined) {
+      yield* socketsDo
+      yield* TestClock.adjust(20)
+    }
+    return yield* Fiber.join(fiber)
   })
 
 /** Waits until a poll waits. */
@@ -68,7 +79,7 @@ describe("http poll time", () => {
     Effect.gen(function* () {
       const hub = yield* Hub
       const poll = (timeout: number) => ask(`/api/v1/poll?topics=a&client_id=c&timeout=${timeout}`)
-      yield* poll(0)
+      yield* now(poll(0))
       const polling = yield* Effect.forkScoped(poll(60), { startImmediately: true })
       yield* socketsDo
       yield* TestClock.adjust("59 seconds")
@@ -81,6 +92,25 @@ describe("http poll time", () => {
       yield* TestClock.adjust("40 seconds")
       yield* until(Effect.map(hub.metrics, ({ sessions }) => sessions === 0))
     }).pipe(Effect.scoped, Effect.provide(webHub({ httpIdleTimeout: 60_000, groupAckWait: 1000 })))
+  )
+
+  it.effect("http poll time - an acknowledgement after the client was let go of still counts", () =>
+    Effect.gen(function* () {
+      const hub = yield* Hub
+      const poll = now(ask("/api/v1/poll?topics=a.*&client_id=c&timeout=0"))
+      yield* poll
+      yield* publish("a.b", 1)
+      const given = yield* poll
+      assert.lengthOf(given.json.messages, 1)
+      yield* TestClock.adjust("10 seconds")
+      // What publishes for all requests stays.
+      yield* until(Effect.map(hub.metrics, ({ sessions }) => sessions === 1))
+      const [message] = given.json.messages
+      const acked = yield* postJson("/api/v1/ack", { client_id: "c", message_id: message?.message_id })
+      assert.deepInclude(acked.json, { acknowledged: 1 })
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual((yield* poll).json.messages, [])
+    }).pipe(Effect.provide(webHub({ groupAckWait: 1000, httpIdleTimeout: 1000 })))
   )
 
   it.effect("http poll time - a body is waited for as long as it makes progress", () =>

@@ -32,6 +32,26 @@ describe("http publish", () => {
     }).pipe(Effect.provide(webHub()))
   )
 
+  it.live(
+    "http publish - requests that come together are published together, each with its own receipt",
+    () =>
+      Effect.gen(function* () {
+        const sent = Array.from({ length: 60 }, (_, n) => ({ topic: `t${n % 2}`, n }))
+        const answers = yield* Effect.forEach(
+          sent,
+          ({ n, topic }) => publish(topic, n, n % 10 === 0 ? { id: `id-${n}` } : {}),
+          { concurrency: "unbounded" }
+        )
+        for (const topic of ["t0", "t1"]) {
+          const kept = yield* replayed(topic)
+          assert.lengthOf(kept, 30)
+          for (const [place, { json: receipt }] of answers.entries()) {
+            if (receipt.topic === topic) assert.strictEqual(kept[receipt.offset]?.payload, sent[place]?.n)
+          }
+        }
+      }).pipe(Effect.provide(webHub()))
+  )
+
   it.live("http publish - a body of another type is the payload, with its content type", () =>
     Effect.gen(function* () {
       const png = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0, 255)

@@ -5,6 +5,7 @@ import type { LocalReceipt } from "../../../src/actors/LocalConnection.ts"
 import { encodeText } from "../../../src/protocol/Bytes.ts"
 import type { TopicMessage } from "../../../src/protocol/json/MessageJson.ts"
 import type { Message } from "../../../src/protocol/Message.ts"
+import { unconfirmed } from "../../../src/transports/http/HttpPublisher.ts"
 import { PublishGathering } from "../../../src/transports/http/PublishGathering.ts"
 import { type Refusal, refusal } from "../../../src/transports/http/Refusal.ts"
 
@@ -80,10 +81,16 @@ describe("publish gathering", () => {
     })
   )
 
-  it.effect("publish gathering - a topic that is full refuses all, and is asked once", () =>
+  it.effect("publish gathering - a topic that has room for some takes some", () =>
     Effect.gen(function* () {
-      const publisher = makePublisher(new Map([["b", refusal("QUEUE_FULL")]]))
-      const gathering = yield* gatheringOf(publisher)
+      let room = 2
+      const publish = (_topic: string, messages: ReadonlyArray<Message>) =>
+        Effect.suspend((): Effect.Effect<LocalReceipt, Refusal> => {
+          if (messages.length > room) return Effect.fail(refusal("QUEUE_FULL"))
+          room -= messages.length
+          return Effect.succeed({ epoch: 1, offset: 1 - room, durability: "accepted", duplicate: false })
+        })
+      const gathering = yield* gatheringOf({ publish })
       const outcomes = yield* Effect.forEach(
         ["a", "b", "c"],
         (text) => outcome(gathering, messageOf("x", text)),
@@ -91,7 +98,18 @@ describe("publish gathering", () => {
           concurrency: "unbounded"
         }
       )
-      assert.deepStrictEqual(outcomes, ["QUEUE_FULL", "QUEUE_FULL", "QUEUE_FULL"])
+      assert.deepStrictEqual(outcomes, [0, 1, "QUEUE_FULL"])
+    })
+  )
+
+  it.effect("publish gathering - what may still take effect is not published again", () =>
+    Effect.gen(function* () {
+      const publisher = makePublisher(new Map([["b", unconfirmed]]))
+      const gathering = yield* gatheringOf(publisher)
+      const outcomes = yield* Effect.forEach(["a", "b"], (text) => outcome(gathering, messageOf("x", text)), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(outcomes, ["QUEUE_FULL", "QUEUE_FULL"])
       assert.lengthOf(publisher.batches, 1)
     })
   )

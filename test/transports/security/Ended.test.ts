@@ -1,6 +1,8 @@
 /** What is open when a token expires, or when a key is taken back or changed, does not outlive it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Redacted } from "effect"
+import { Effect, Fiber, Redacted, Schedule } from "effect"
+import { Hub } from "../../../src/actors/Hub.ts"
+import type { HubMetrics } from "../../../src/services/HubMetrics.ts"
 import { WebServer } from "../../../src/transports/WebServer.ts"
 import { makeFolder, secret } from "../../services/auth/Tokens.ts"
 import { ask, eventsIn, json, openStream, rawSocket } from "../http/WebHub.ts"
@@ -30,6 +32,12 @@ const lines = (token: string) =>
     yield* raw.says(/message_id/)
     return { raw, more }
   })
+
+/** Waits until the hub says so of itself. */
+const until = (isSo: (metrics: HubMetrics) => boolean) =>
+  Effect.flatMap(Hub, ({ metrics }) =>
+    Effect.repeat(metrics, { until: isSo, schedule: Schedule.spaced("2 millis") })
+  )
 
 /** The last event, and the end of the response; its socket may be used again. */
 const streamEnd = /event: close[\s\S]*\r\n0\r\n\r\n$/
@@ -79,14 +87,21 @@ describe("what is open", () => {
 
   it.live("what is open - a client that polls goes on with its next token, and loses nothing", () =>
     Effect.gen(function* () {
-      const first = yield* tokenOf({ exp: Date.now() / 1000 + 0.4, ...rights })
+      const first = yield* tokenOf({ exp: Date.now() / 1000 + 0.6, ...rights })
       const second = yield* tokenOf(rights)
       const poll = (token: string) =>
         ask("/api/v1/poll?topics=a&timeout=10&client_id=x", { headers: bearer(token) })
-      const waiting = yield* Effect.forkScoped(poll(first), { startImmediately: true })
-      assert.strictEqual((yield* Fiber.join(waiting)).json.code, "TOKEN_EXPIRED")
       const body = '{"topic":"a","payload":1}'
-      yield* ask("/api/v1/messages", { headers: { ...bearer(second), ...json }, body })
+      const publish = ask("/api/v1/messages", { headers: { ...bearer(second), ...json }, body })
+      const waiting = yield* Effect.forkScoped(poll(first), { startImmediately: true })
+      yield* until((hub) => hub.groups === 1)
+      yield* publish
+      assert.lengthOf((yield* Fiber.join(waiting)).json.messages, 1)
+      // Not acknowledged, it is still the client's own when the token has gone.
+      assert.strictEqual((yield* poll(first)).json.code, "TOKEN_EXPIRED")
+      const nothing = yield* ask("/api/v1/poll?topics=a&timeout=0.2&client_id=x", { headers: bearer(second) })
+      assert.deepStrictEqual(nothing.json.messages, [])
+      yield* publish
       const { messages } = (yield* poll(second)).json
       assert.deepStrictEqual(
         messages.map(({ attempt, payload }) => [payload, attempt]),

@@ -171,4 +171,26 @@ describe("origins", () => {
         assert.strictEqual((yield* upgrade(`/ws?token=${alice.key}`, { host: "evil.example" })).status, 403)
       }).pipe(Effect.provide(hub()))
   )
+
+  it.live("origins - what a page has a browser ask blindly, as a picture or by a link, is not done", () =>
+    Effect.gen(function* () {
+      const from = (site: string) => ({ headers: { ...local, ...bearer(alice.key), "sec-fetch-site": site } })
+      for (const site of ["cross-site", "same-site"]) {
+        for (const path of [
+          "/api/v1/poll?topics=a&client_id=x&timeout=0",
+          "/api/v1/stream?topics=a",
+          "/topics"
+        ])
+          assert.strictEqual((yield* ask(path, from(site))).json.code, "ORIGIN_NOT_ALLOWED")
+        const publish = yield* ask("/api/v1/messages?topic=a", { ...from(site), body: "x" })
+        assert.strictEqual(publish.status, 403)
+        // What a link may lead to.
+        assert.strictEqual((yield* ask("/docs", from(site))).status, 200)
+      }
+      for (const site of ["same-origin", "none"])
+        assert.strictEqual((yield* ask("/topics", from(site))).status, 200)
+      const allowed = { ...from("cross-site").headers, origin: "https://app.example" }
+      assert.strictEqual((yield* ask("/topics", { headers: allowed })).status, 200)
+    }).pipe(Effect.provide(hub("https://app.example")))
+  )
 })

@@ -175,6 +175,24 @@ layer(hub, { excludeTestServices: true })("tokens at every door", (it) => {
     })
   )
 
+  it.effect("tokens - an id that nobody has and a secret that is wrong are told apart by nothing", () =>
+    Effect.gen(function* () {
+      const answerTo = (token: string) =>
+        Effect.map(ask("/topics", { headers: bearer(token) }), ({ headers, status, text }) => {
+          const { date: _, ...others } = headers
+          return { status, headers: others, text: text.replace(/urn:uuid:[0-9a-f-]{36}/, "urn:uuid:") }
+        })
+      const unknown = yield* answerTo(stranger.key)
+      assert.include(unknown.text, "urn:uuid:")
+      for (const token of [
+        `ps_${alice.id}_${bob.key.slice(-43)}`,
+        "ps_x_y",
+        yield* tokenOf({ ...meant, aud: "x" })
+      ])
+        assert.deepStrictEqual(yield* answerTo(token), unknown)
+    })
+  )
+
   it.effect("tokens - one of 100 KB is refused before it is read", () =>
     Effect.gen(function* () {
       const huge = "x".repeat(100_000)
