@@ -1,5 +1,5 @@
 /**
- * Adds an entry of a key to a file, under its `authKeys`: a settings file or a keys file, JSON or YAML. The rest of the
+ * Adds an entry of a key to a file, under its `authKeys` or `auth: { keys }`: a settings file or a keys file, JSON or YAML. The rest of the
  * file stays as it is, comments too, and whoever reads it meanwhile sees the old file or the new one. Two that append
  * at once may lose one of the entries.
  */
@@ -55,9 +55,19 @@ const withJsonEntry = (content: string, entry: KeyEntry): string | undefined => 
   if (Result.isFailure(parsed)) return undefined
   const root = parsed.success
   if (!Predicate.isObject(root)) return undefined
-  const keys: unknown = "authKeys" in root ? root.authKeys : []
+  const section = sectionOf(root)
+  const keys: unknown = section === undefined ? (root.authKeys ?? []) : section.keys
   if (!Array.isArray(keys)) return undefined
-  return `${JSON.stringify({ ...root, authKeys: [...keys, entry] }, undefined, 2)}\n`
+  const added = [...keys, entry]
+  const whole =
+    section === undefined ? { ...root, authKeys: added } : { ...root, auth: { ...section, keys: added } }
+  return `${JSON.stringify(whole, undefined, 2)}\n`
+}
+
+/** The section `auth`, if the keys stand there. */
+const sectionOf = (root: { readonly [key: string]: unknown }) => {
+  const { auth } = root
+  return Predicate.isObject(auth) && Predicate.hasProperty(auth, "keys") ? auth : undefined
 }
 
 const withYamlEntry = (content: string, entry: KeyEntry): string | undefined => {
@@ -70,12 +80,10 @@ const withYamlEntry = (content: string, entry: KeyEntry): string | undefined => 
     return `${before}${stringify({ authKeys: [entry] }, { lineWidth: 0 })}`
   }
   if (!Predicate.isObject(root)) return undefined
-  else if (!("authKeys" in root) || root.authKeys === null)
-    document.set("authKeys", document.createNode([entry]))
-  else {
-    const keys = document.get("authKeys")
-    if (!isSeq(keys)) return undefined
-    keys.add(document.createNode(entry))
-  }
+  const path = sectionOf(root) === undefined ? ["authKeys"] : ["auth", "keys"]
+  const keys: unknown = document.getIn(path)
+  if (keys === undefined || keys === null) document.setIn(path, document.createNode([entry]))
+  else if (isSeq(keys)) keys.add(document.createNode(entry))
+  else return undefined
   return document.toString({ lineWidth: 0 })
 }

@@ -9,7 +9,7 @@ import type { Auth } from "../../services/Auth.ts"
 import type { AuthError } from "../../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../../services/auth/Identity.ts"
 import { limitKeyOf as keyOf } from "../../services/PublishRate.ts"
-import { isKnownPath, pathOf } from "./Paths.ts"
+import { isKnownPath, pathOf, streamPath } from "./Paths.ts"
 import { type Refusal, refusal, refusalOfClose } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
@@ -92,13 +92,13 @@ const shownPath = (path: string): string | undefined => (isKnownPath(path) ? pat
 
 const transports: ReadonlyMap<string, Transport> = new Map([
   ["/ws", "websocket"],
-  ["/api/v1/stream", "event-stream"],
+  [streamPath, "event-stream"],
   ["/api/v1/poll", "long-poll"],
   ["/api/v1/ack", "long-poll"]
 ])
 
 /** Where a browser cannot set a header, the token may stand in the query. */
-const tokenPaths = new Set(["/ws", "/api/v1/stream"])
+const tokenPaths = new Set(["/ws", streamPath])
 
 /** The token that a request shows, if any. An `Authorization` that is no bearer's is a token that nobody has. */
 export const tokenOf = (request: IncomingMessage): string | undefined => {

@@ -3,6 +3,8 @@
 const known =
   /^\/(api\/v1\/(messages(\/bulk)?|poll|ack|stream|topics\/[^/]+\/messages)|topics(\/[^/]+)?|ws|stats|metrics|health|ready|docs|openapi\.json)$/
 
+export const streamPath = "/api/v1/stream"
+
 /** Without the query. */
 export const pathOf = (url = "/"): string => {
   const at = url.indexOf("?")

@@ -12,7 +12,7 @@ import type { Auth } from "../../services/Auth.ts"
 import { Api } from "./Api.ts"
 import { authenticate, Caller, CurrentCaller, refusalOfAuth } from "./Caller.ts"
 import { nodeRequest, nodeResponse } from "./NodeRequest.ts"
-import { pathOf } from "./Paths.ts"
+import { pathOf, streamPath } from "./Paths.ts"
 import { problemResponse } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
@@ -43,11 +43,13 @@ export const webApp =
         Effect.catchCause(router, (cause) => answerTo(caller, cause)).pipe(
           Effect.provideService(CurrentCaller, caller)
         )
-      const isOpen = open.has(pathOf(request.url))
+      const path = pathOf(request.url)
+      const isOpen = open.has(path)
+      const isStream = path === streamPath
       const answer = Effect.suspend(() => {
         if (isOpen) return routed(nobody)
         if (isAskedBlindly(headers)) return refuse(nobody, problemOf("ORIGIN_NOT_ALLOWED"))
-        if (web.state.isDraining) return refuse(nobody, problemOf("SHUTTING_DOWN"))
+        if (web.state.isDraining) return isStream ? cutOff(node) : refuse(nobody, problemOf("SHUTTING_DOWN"))
         return Effect.matchEffect(authenticate(auth, node), {
           onFailure: (error) => refuse(nobody, refusalOfAuth(error).problem),
           onSuccess: (identity) =>
@@ -72,6 +74,13 @@ const refuse = (
   problem: Problem,
   headers?: Readonly<Record<string, string>>
 ): Effect.Effect<Response> => Effect.sync(() => problemResponse(caller.refused(problem), headers))
+
+/** A browser's `EventSource` tries again after a connection that broke, and never after an answer of 503. */
+const cutOff = (node: IncomingMessage): Effect.Effect<never> =>
+  Effect.suspend(() => {
+    node.socket.destroy()
+    return Effect.interrupt
+  })
 
 /** What is left of a body that nobody asked for, or that was refused, is not waited for. */
 const isUnread = (node: IncomingMessage): boolean => hasBody(node) && !node.complete

@@ -47,6 +47,11 @@ describe("http drain", () => {
       const refused = yield* inHub(publish("a", 1))
       assert.deepInclude(refused.json, { status: 503, code: "SHUTTING_DOWN" })
       assert.strictEqual(refused.headers.connection, "close")
+      // An EventSource that is answered never comes again; one whose connection breaks does.
+      const again = yield* inHub(rawSocket)
+      again.write("GET /api/v1/stream?topics=a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      yield* again.closed
+      assert.strictEqual(again.text, "")
       yield* Fiber.join(closing)
     }).pipe(Effect.scoped)
   )
