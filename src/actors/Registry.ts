@@ -39,6 +39,9 @@ export interface RegistryOptions {
 /** Places of the index that are looked at before others run. */
 const sweepSlice = 16_384
 
+/** Stored topics that are looked at, and made, before others run. */
+const wakeSlice = 64
+
 /** Closed sessions that are remembered. */
 const maxClosedSessions = 65_536
 
@@ -117,6 +120,16 @@ export class Registry {
     this.options.topicMade(topic)
     return topic
   }
+
+  /** The same, while others run in between: what comes meanwhile is left to `wake`. */
+  readonly wakeInTurns = Effect.fnUntraced({ self: this }, function* (this: Registry, pattern: string) {
+    if (isLiteral(pattern)) return
+    let looked = 0
+    for (const name of this.options.messageLog.names()) {
+      if (matches(pattern, name) && this.topics.get(name) === undefined) this.make(name, true)
+      if (++looked % wakeSlice === 0) yield* Effect.yieldNow
+    }
+  })
 
   /** Where a topic is, open or not; `undefined` if there is none. */
   placeOf(name: string): TopicPlace | undefined {

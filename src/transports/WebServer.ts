@@ -71,14 +71,17 @@ const make = Effect.gen(function* () {
       isLoopback: isLoopback(bound.address)
     }
     server.on("upgrade", upgradeTo(sockets, web, origins))
-    server.on("request", yield* Scope.provide(handle(origins), inner))
+    const answer = yield* Scope.provide(handle(origins), inner)
+    server.on("request", (request, response) => {
+      if (open.add(request, response)) answer(request, response)
+    })
     if (!auth.isOn) yield* warnIfOpen(bound.address, bound.port, web.settings)
     return bound
   })
   const http =
     httpPort === undefined
       ? undefined
-      : yield* listen(httpPort, (origins) => apiHandler({ auth, web, origins }, open))
+      : yield* listen(httpPort, (origins) => apiHandler({ auth, web, origins }))
   const ws = wsPort === undefined ? undefined : yield* listen(wsPort, () => Effect.succeed(notHere(web)))
   return WebServer.of({
     host: http?.address ?? ws?.address ?? ip,

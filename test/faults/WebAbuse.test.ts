@@ -244,4 +244,20 @@ describe("faults - web abuse", () => {
       assert.notMatch(raw.text, /\r\n0\r\n/)
     }).pipe(Effect.scoped)
   )
+
+  it.live("web abuse - on the port of WebSocket no request is more than answered and ended", () =>
+    Effect.gen(function* () {
+      const hub = yield* startHub({ wsPort: 0 })
+      for (const sent of [
+        `GET /health HTTP/1.1\r\n${host}\r\n`,
+        postHead("Content-Length: 100\r\n"),
+        "FOO\r\n\r\n"
+      ]) {
+        const raw = yield* at(hub.wsPort)(rawSocket)
+        raw.write(sent)
+        yield* raw.closed
+        assert.match(raw.text, /^HTTP\/1\.1 (404|400) [\s\S]*"code":"(NOT_FOUND|BAD_REQUEST)"/)
+      }
+    }).pipe(Effect.scoped)
+  )
 })

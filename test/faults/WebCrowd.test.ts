@@ -118,7 +118,7 @@ describe("faults - web crowd", () => {
 
   it.live("web crowd - whoever asks and does not read is cut off, and what it asked for is not kept", () =>
     Effect.gen(function* () {
-      const hub = yield* startHub({ clientWriteTimeout: 700 })
+      const hub = yield* startHub({ clientWriteTimeout: 700, httpIdleTimeout: 1000 })
       const onHub = at(hub.webPort)
       const steady = yield* steadyPair(hub.webPort)
       const payload = "x".repeat(900_000)
@@ -148,8 +148,9 @@ describe("faults - web crowd", () => {
         () => filesOf(hub)
       )
       yield* quietAgain(hub, files)
-      assert.isBelow(steady.look().worst, 3000)
-      assert.isBelow(yield* hub.peak, 900 * MIB)
+      const { worst } = steady.look()
+      assert.isBelow(worst, 5000)
+      assert.isBelow(yield* hub.peak, 800 * MIB)
       yield* eventually(
         "the memory to be as before",
         Effect.map(hub.memory, (used) => used < memory + 30 * MIB)

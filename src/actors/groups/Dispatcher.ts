@@ -13,8 +13,10 @@ const readyBytesLimit = 1_048_576
 
 export class Dispatcher {
   private readonly group: Group
-  /** The lanes that may have something to give, or to read. */
-  private readonly active = new Set<GroupLane>()
+  /** The lanes that have something at hand, in turn: there may be many more that have nothing. */
+  private readonly giving = new Set<GroupLane>()
+  /** The lanes that want something from the log, in turn. */
+  private readonly reading = new Set<GroupLane>()
   /** The member that was given something last. */
   private turn = 0
   private isDispatching = false
@@ -25,17 +27,20 @@ export class Dispatcher {
     this.group = group
   }
 
-  /** To be called when a lane may have become one that has something. */
+  /** To be called when a lane has changed. */
   consider(place: GroupLane): void {
-    if (place.lane.ready > 0 || place.isBehind) this.active.add(place)
+    if (isAtHand(place)) this.giving.add(place)
+    if (this.isToRead(place)) this.reading.add(place)
   }
 
   forget(place: GroupLane): void {
-    this.active.delete(place)
+    this.giving.delete(place)
+    this.reading.delete(place)
   }
 
   clear(): void {
-    this.active.clear()
+    this.giving.clear()
+    this.reading.clear()
   }
 
   /** Gives members what they have room for. */
@@ -84,17 +89,14 @@ export class Dispatcher {
     const at = this.nextFree()
     const member = this.group.members[at]
     if (member === undefined) return false
-    let needsFill = false
-    for (const place of this.active) {
-      const entry = place.lane.peek()
-      if (entry?.batch !== undefined) {
+    for (const place of this.giving) {
+      if (isAtHand(place)) {
         if (this.give(place, member)) this.turn = at
         return true
       }
-      if (this.isToFill(place)) needsFill = true
-      else if (entry === undefined && !place.isBehind) this.active.delete(place)
+      this.giving.delete(place)
     }
-    if (needsFill) this.fill()
+    if (this.reading.size > 0) this.fill()
     return false
   }
 
@@ -121,24 +123,20 @@ export class Dispatcher {
     if (failures > 0) group.count("redelivered", count)
     member.deliver(count === batch.count ? batch : sliceBatch(batch, 0, count), Math.min(failures + 1, 255))
     // The other topics' turn.
-    this.toEnd(place)
+    toEnd(this.giving, place)
     return true
   }
 
-  private toEnd(place: GroupLane): void {
-    if (this.active.size > 1 && this.active.delete(place)) this.active.add(place)
-  }
-
   /** Whether reading the log would bring something that can be delivered. */
-  private isToFill(place: GroupLane): boolean {
-    if (place.notBefore > this.group.registry.system.steady()) return false
-    const entry = place.lane.peek()
-    return entry === undefined || entry.batch !== undefined ? place.isBehind && this.hasRoom(place) : true
+  private isToRead(place: GroupLane): boolean {
+    if (place.notBefore > 0 || isAtHand(place)) return false
+    return place.lane.peek() !== undefined || (place.isBehind && this.hasRoom(place))
   }
 
-  private nextToFill(): GroupLane | undefined {
-    for (const place of this.active) {
-      if (place.lane.peek()?.batch === undefined && this.isToFill(place)) return place
+  private nextToRead(): GroupLane | undefined {
+    for (const place of this.reading) {
+      if (this.isToRead(place)) return place
+      this.reading.delete(place)
     }
     return undefined
   }
@@ -154,13 +152,20 @@ export class Dispatcher {
 
   private readonly fillAll = Effect.fnUntraced({ self: this }, function* (this: Dispatcher) {
     for (;;) {
-      const place = this.nextToFill()
+      const place = this.nextToRead()
       if (place === undefined || !this.mayGive || !this.group.members.some((member) => member.isFree)) return
       yield* fillOne(this.group, place)
       // One that cannot be read must not keep the others from being read.
-      this.toEnd(place)
+      toEnd(this.reading, place)
       this.group.registry.system.turn(() => this.dispatch())
       yield* Effect.yieldNow
     }
   })
+}
+
+/** Whether the lane's next message is at hand. */
+const isAtHand = ({ lane }: GroupLane): boolean => lane.peek()?.batch !== undefined
+
+const toEnd = (places: Set<GroupLane>, place: GroupLane): void => {
+  if (places.size > 1 && places.delete(place)) places.add(place)
 }

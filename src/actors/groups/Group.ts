@@ -61,6 +61,8 @@ export class Group implements Follower {
   isAwake = false
   /** Messages that members have. */
   inFlight = 0
+  /** Messages that are to become dead letters. */
+  private dying = 0
   private readonly dispatcher: Dispatcher
   private readonly alarm: Alarm
   private readonly burial: Burial
@@ -85,7 +87,11 @@ export class Group implements Follower {
   /** Changes what outlives the hub of the group itself. */
   setRecord(record: GroupRecord): void {
     this.record = record
-    for (const { lane, topic } of this.lanes.values()) lane.rules = rulesOf(record, topic)
+    for (const place of this.lanes.values()) {
+      place.lane.rules = rulesOf(record, place.topic)
+      // There may be room for more now.
+      this.dispatcher.consider(place)
+    }
     this.saver.changed(groupKey(this.name), () => (this.closed ? undefined : encodeRecord(this.record)))
   }
 
@@ -96,7 +102,8 @@ export class Group implements Follower {
     const place: GroupLane = { topic, lane, isBehind: true, generation: 0, foundEnd: undefined, notBefore: 0 }
     this.lanes.set(topic, place)
     this.update(place, () => {})
-    if (lane.dying > 0) this.burial.start()
+    this.dying += lane.dying
+    this.afterFailures()
     return place
   }
 
@@ -263,9 +270,10 @@ export class Group implements Follower {
   /** Changes a lane, and sees to what follows from it. */
   update<A>(place: GroupLane, change: (lane: Lane<Member>) => A): A {
     const { lane } = place
-    const before = lane.inFlight
+    const { dying, inFlight } = lane
     const result = change(lane)
-    this.inFlight += lane.inFlight - before
+    this.inFlight += lane.inFlight - inFlight
+    this.dying += lane.dying - dying
     this.alarm.set(lane.nextDue)
     this.dispatcher.consider(place)
     return result
@@ -321,12 +329,14 @@ export class Group implements Follower {
     this.alarm.set(place.notBefore)
   }
 
+  private retry(place: GroupLane): void {
+    if (place.notBefore === 0) return
+    place.notBefore = 0
+    this.dispatcher.consider(place)
+  }
+
   afterFailures(): void {
-    for (const { lane } of this.lanes.values()) {
-      if (lane.dying === 0) continue
-      this.burial.start()
-      return
-    }
+    if (this.dying > 0) this.burial.start()
   }
 
   private ring(): void {
@@ -335,6 +345,7 @@ export class Group implements Follower {
       if (place.lane.nextDue <= now && this.update(place, (lane) => lane.expire(now)) > 0) this.save(place)
       else this.alarm.set(place.lane.nextDue)
       if (place.notBefore > now) this.alarm.set(place.notBefore)
+      else this.retry(place)
     }
     this.afterFailures()
     this.dispatch()

@@ -121,7 +121,8 @@ export class Groups {
     const changed = { ...record.options, ...givenOf(options) }
     const isSame = givenKeys.every((key) => changed[key] === record.options[key])
     if (!isSame) group.setRecord({ ...record, options: changed })
-    return Effect.succeed({ group, created: false })
+    const found = Effect.succeed({ group, created: false })
+    return group.isAwake ? found : Effect.andThen(this.registry.wakeInTurns(pattern), found)
   }
 
   private readonly make = Effect.fn("Groups.make")(
@@ -162,6 +163,7 @@ export class Groups {
       this: Groups,
       { pattern, start }: GroupRequest
     ): Effect.fn.Return<ReadonlyArray<readonly [Topic, number]>, MessageLogError> {
+      yield* this.registry.wakeInTurns(pattern)
       this.registry.wake(pattern)
       const topics: Array<Topic> = []
       this.registry.forEachTopic(pattern, (topic) => topics.push(topic))

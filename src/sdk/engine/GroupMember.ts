@@ -30,7 +30,8 @@ export interface MemberHost extends Omit<AcknowledgementsHost, "settled"> {
 }
 
 export class GroupMember extends InboundQueue {
-  readonly operation = "join"
+  /** A group may have tens of thousands of topics to look through first. */
+  readonly operation = undefined
   readonly options: JoinOptions
   readonly acknowledgements: Acknowledgements
   /** How often it was cut off: what was given to it before is not its own any more. */

@@ -49,7 +49,7 @@ export abstract class InboundQueue {
   readonly pattern: string
   readonly inbox: Inbox
   /** For who waits too long for the hub's answer. */
-  abstract readonly operation: string
+  abstract readonly operation: string | undefined
   /** Whether the hub has confirmed it, ever. */
   isConfirmed = false
   /** Called once: when it is confirmed, or has ended before. */

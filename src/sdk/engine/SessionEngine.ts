@@ -238,9 +238,10 @@ export class SessionEngine {
     const { connection, requests } = this.host
     const number = this.number
     if (number === 0 || connection?.welcome === undefined) return
-    const request = requests.add(subscription.operation, (answer) =>
-      this.answered(number, subscription, answer)
-    )
+    const { operation } = subscription
+    const answered = (answer: Answer) => this.answered(number, subscription, answer)
+    const request =
+      operation === undefined ? requests.addPatient(answered) : requests.add(operation, answered)
     connection.send(subscription.request(number, request, connection.welcome.maxFrame - subscribeBytes))
   }
 

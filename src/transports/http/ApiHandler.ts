@@ -5,19 +5,18 @@ import { Effect, Layer, type Scope } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServer, UrlParams } from "effect/http"
 import { problemHeaders, problemOf } from "../../protocol/json/Problem.ts"
 import { Caller } from "./Caller.ts"
+import { closeAfter } from "./CloseSoon.ts"
 import { directPublish } from "./DirectPublish.ts"
 import * as Handlers from "./Handlers.ts"
-import type { OpenRequests } from "./OpenRequests.ts"
 import { hiddenParameter, isKnownPath, pathOf } from "./Paths.ts"
 import { Web } from "./Web.ts"
 import { type WebAppOptions, webApp } from "./WebApp.ts"
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
-/** The API. Requests that are being answered are in `open`, and are interrupted with the scope. */
+/** The API. Requests that are being answered are interrupted with the scope. */
 export const apiHandler = Effect.fnUntraced(function* (
-  options: WebAppOptions,
-  open: OpenRequests
+  options: WebAppOptions
 ): Effect.fn.Return<RequestHandler, never, Scope.Scope> {
   const layers = Handlers.layer.pipe(
     Layer.provide(Layer.succeed(Web, options.web)),
@@ -32,16 +31,19 @@ export const apiHandler = Effect.fnUntraced(function* (
   )
   const publishDirectly = directPublish(options, yield* Effect.context<never>())
   return (request, response) => {
-    if (open.add(request, response) && !publishDirectly(request, response)) handler(request, response)
+    if (!publishDirectly(request, response)) handler(request, response)
   }
 })
 
-/** On a port of WebSocket alone. */
+/** On a port of WebSocket alone. Whatever comes after it is not for here either. */
 export const notHere =
   (web: Web["Service"]): RequestHandler =>
   (request, response) => {
     const problem = new Caller(web, request).refused(
       problemOf("NOT_FOUND", "this port is for WebSocket alone, at /ws")
     )
-    response.writeHead(problem.status, problemHeaders(problem)).end(JSON.stringify(problem))
+    closeAfter(request, response)
+    response
+      .writeHead(problem.status, { ...problemHeaders(problem), connection: "close" })
+      .end(JSON.stringify(problem))
   }

@@ -44,6 +44,7 @@ export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<P
     const { beginning, caller, max, patterns } = request
     const { identity, peer } = caller
     const { cursor, isNow } = beginning
+    if (!isNow && web.unread.isFull) return tooMuchUnread
     const collector = new Collector({
       texts: web.texts,
       max,

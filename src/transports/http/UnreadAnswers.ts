@@ -7,10 +7,16 @@ import type { ServerResponse } from "node:http"
 /** Bytes of an answer that is not counted. */
 const small = 65_536
 /** Bytes of all those that are. */
-const most = 256 * 1_048_576
+const most = 128 * 1_048_576
+/** Of an answer that there is hardly room for; then what would fill it is not even gathered. */
+const large = 8 * 1_048_576
 
 export class UnreadAnswers {
   private bytes = 0
+
+  get isFull(): boolean {
+    return this.bytes + large > most
+  }
 
   /** Whether there is room for the answer, which then counts until it is out or its reader is gone. */
   add(response: ServerResponse, bytes: number): boolean {
