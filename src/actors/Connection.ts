@@ -11,6 +11,7 @@ import type { Duplex } from "../protocol/Duplex.ts"
 import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
 import { decodeFrame } from "../protocol/Frame.ts"
 import { FrameReader } from "../protocol/FrameReader.ts"
+import { authCodes, type JsonCode } from "../protocol/json/Problem.ts"
 import { Op } from "../protocol/Op.ts"
 import type { Transport } from "../protocol/Transport.ts"
 import type { AuthError } from "../services/auth/AuthError.ts"
@@ -143,6 +144,17 @@ export class Connection implements FrameHost, Served {
     this.duplex.end()
   }
 
+  /** The same for one who is not taken, which is counted and logged as a refusal. */
+  turnAway(reason: CloseReason): void {
+    this.refuse(reason, reason === "shutting-down" ? "SHUTTING_DOWN" : "TOO_MANY_CONNECTIONS")
+  }
+
+  private refuse(reason: CloseReason, code: JsonCode, error?: AuthError): void {
+    const { id, identity, peer, transport } = this
+    this.options.refusals.add({ id, identity, peer, transport, code, why: error?.why })
+    this.end(reason, error?.message)
+  }
+
   /** An error of the hub's own: this connection ends, and the others go on. */
   broke(cause: unknown): void {
     this.registry.system.fork(Effect.logError(`the connection of ${this.peer} failed`, cause))
@@ -165,9 +177,9 @@ export class Connection implements FrameHost, Served {
         if (Number.isFinite(identity.expiresAt)) this.expiry.set(identity.expiresAt)
         const refused = this.options.connections.identified(this, identity)
         if (refused === undefined) accepted()
-        else this.end(refused)
+        else this.turnAway(refused)
       },
-      onFailure: (error) => this.end(closeReasonFor(error), error.message)
+      onFailure: (error) => this.refuse(closeReasonFor(error), authCodes[error.reason], error)
     })
     const ended = Effect.sync(() => {
       this.isAuthenticating = false

@@ -63,7 +63,9 @@ export class Connections {
   /** Why no further one may be opened, if so. */
   get refusal(): CloseReason | undefined {
     if (this.isDraining) return "shutting-down"
-    return this.open.size >= this.options.max ? "too-many-connections" : undefined
+    // What publishes by HTTP have in common is nobody's.
+    const seats = this.open.size - (this.counts.get("http") ?? 0)
+    return seats >= this.options.max ? "too-many-connections" : undefined
   }
 
   add(connection: Served): void {

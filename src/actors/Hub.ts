@@ -163,7 +163,7 @@ const make = Effect.gen(function* () {
       served = connection
       const { refusal } = connections
       connections.add(connection)
-      if (refusal !== undefined) connection.end(refusal)
+      if (refusal !== undefined) connection.turnAway(refusal)
     })
     const left = Effect.sync(() => {
       if (served !== undefined) connections.delete(served)

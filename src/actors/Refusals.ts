@@ -1,6 +1,6 @@
 /**
- * What the hub refused, counted by code, with a line of the log for each that may be an attack or a limit that is too
- * low. A client can ask for refusals without end: beyond so many lines in a second they are only counted, and how many
+ * What the hub refused, counted by code, with a line of the log for each: a warning where it may be an attack or a limit
+ * that is too low. A client can ask for refusals without end: beyond so many lines in a second they are only counted, and how many
  * is said.
  */
 import { Effect } from "effect"
@@ -27,11 +27,13 @@ export interface Refused extends Peer {
   readonly code: JsonCode
   /** The topic, pattern or path. No payload, token or key. */
   readonly what?: string | undefined
+  /** What the client is not told: of a token, what is wrong with it. Nothing of the token itself. */
+  readonly why?: string | undefined
 }
 
 const linesPerSecond = 50
 
-/** Of these a line is written at the level of debugging: the clients' own mistakes. */
+/** The clients' own mistakes, of which nobody need be warned. */
 const mistakes: ReadonlySet<JsonCode> = new Set<JsonCode>([
   "INVALID_JSON",
   "UNKNOWN_TYPE",
@@ -75,7 +77,7 @@ export class Refusals {
   }
 
   /** `times` is how many requests or messages it stands for. */
-  add({ code, id, identity, peer, transport, what }: Refused, times = 1): void {
+  add({ code, id, identity, peer, transport, what, why }: Refused, times = 1): void {
     this.counters.refused(code, times)
     if (!this.mayLog()) {
       this.unsaid++
@@ -88,9 +90,10 @@ export class Refusals {
       peer,
       ...(identity.kind === "anonymous" ? {} : { identity: identityKey(identity) }),
       ...(what === undefined ? {} : { what: logText(what) }),
+      ...(why === undefined ? {} : { why: logText(why) }),
       ...(times === 1 ? {} : { times })
     }
-    const write = mistakes.has(code) ? Effect.logDebug : Effect.logWarning
+    const write = mistakes.has(code) ? Effect.logInfo : Effect.logWarning
     this.system.fork(Effect.annotateLogs(write("refused"), line))
   }
 

@@ -81,6 +81,15 @@ describe("connections", () => {
     }).pipe(Effect.provide(hubWith()))
   )
 
+  it.effect("connections - what publishes by HTTP have in common takes nobody's place", () =>
+    Effect.gen(function* () {
+      const hub = yield* Hub
+      yield* hub.connectLocal(outlet(), from("http"))
+      yield* hub.connectLocal(outlet(), from("websocket"))
+      assert.strictEqual(yield* Effect.flip(hub.connectLocal(outlet(), from("tcp"))), "too-many-connections")
+    }).pipe(Effect.provide(hubWith({ maxConnections: 1 })))
+  )
+
   it.effect("connections - one whose identity expires is ended with a reason that says so", () =>
     Effect.gen(function* () {
       const hub = yield* Hub

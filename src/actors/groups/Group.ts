@@ -120,6 +120,15 @@ export class Group implements Follower {
     this.update(place, () => {})
   }
 
+  /** The same as `wake`, while others run in between. */
+  readonly awake: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isAwake) return Effect.void
+    return Effect.andThen(
+      this.registry.wakeInTurns(this.record.pattern),
+      Effect.sync(() => this.wake())
+    )
+  })
+
   /** Makes all topics of the pattern known, also those that only the log knows. */
   wake(): void {
     if (this.isAwake) return

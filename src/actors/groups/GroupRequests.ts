@@ -5,8 +5,8 @@ import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import { octetsContentType } from "../../protocol/Message.ts"
 import { checkPattern, isLiteral } from "../../protocol/Pattern.ts"
 import { Orders, type Start } from "../../protocol/Position.ts"
-import { deadLetterPrefix, isForSubscribers, isGroupName } from "../../protocol/TopicName.ts"
-import type { Identity } from "../../services/auth/Identity.ts"
+import { isForSubscribers, isGroupName } from "../../protocol/TopicName.ts"
+import { type Identity, mayRemoveTopic } from "../../services/auth/Identity.ts"
 import { mayUseGroup } from "../../services/auth/OwnGroups.ts"
 import type { MessageLogError } from "../../services/MessageLog.ts"
 import { pageOf } from "../HubPages.ts"
@@ -103,8 +103,7 @@ const groupNamed = ({ groups, identity }: Asked, name: string): Effect.Effect<Gr
   const group = groups.find(name)
   if (group === undefined) return Effect.fail("unknown-group")
   if (!mayManage(identity, group)) return Effect.fail("forbidden")
-  group.wake()
-  return Effect.succeed(group)
+  return Effect.as(group.awake, group)
 }
 
 /** Does something with a group, and answers when that is saved. */
@@ -256,13 +255,10 @@ const methods: ReadonlyMap<string, Method> = new Map([
     method(Named, ({ identity, registry }, { name }) => {
       if (!isForSubscribers(name) || checkPattern(name) !== undefined || !isLiteral(name))
         return Effect.fail<ErrorCode>("invalid-topic")
-      // Dead letters have no publishers among clients.
-      const isOwner = identity.publish.allowsTopic(name) || name.startsWith(deadLetterPrefix)
-      if (!isOwner) return Effect.fail<ErrorCode>("forbidden")
-      const removing = Effect.flatMap(registry.removeTopic(name), (isRemoved) =>
+      if (!mayRemoveTopic(identity, name)) return Effect.fail<ErrorCode>("forbidden")
+      return Effect.flatMap(registry.removeTopic(name), (isRemoved) =>
         isRemoved ? Effect.succeed(done) : Effect.fail<ErrorCode>("topic-not-found")
       )
-      return whoSees(identity, name, removing)
     })
   ]
 ])

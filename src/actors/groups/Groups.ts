@@ -121,8 +121,7 @@ export class Groups {
     const changed = { ...record.options, ...givenOf(options) }
     const isSame = givenKeys.every((key) => changed[key] === record.options[key])
     if (!isSame) group.setRecord({ ...record, options: changed })
-    const found = Effect.succeed({ group, created: false })
-    return group.isAwake ? found : Effect.andThen(this.registry.wakeInTurns(pattern), found)
+    return Effect.as(group.awake, { group, created: false })
   }
 
   private readonly make = Effect.fn("Groups.make")(

@@ -5,6 +5,7 @@
  */
 import { Predicate } from "effect"
 import { PatternSet } from "../../protocol/PatternSet.ts"
+import { deadLetterPrefix } from "../../protocol/TopicName.ts"
 
 export interface Identity {
   /** Ids of different kinds have nothing to do with each other, even if they are the same text. */
@@ -58,6 +59,10 @@ export const identityKey = ({ id, kind }: Pick<Identity, "id" | "kind">): string
 /** Whether an identity is told of a topic: if it may do anything with it. */
 export const maySee = ({ publish, subscribe }: Identity, topic: string): boolean =>
   subscribe.isEverything || subscribe.allowsTopic(topic) || publish.allowsTopic(topic)
+
+/** Whoever may publish a topic and subscribe it may remove it; a dead-letter topic, which no client publishes, whoever may subscribe it. */
+export const mayRemoveTopic = ({ publish, subscribe }: Identity, topic: string): boolean =>
+  subscribe.allowsTopic(topic) && (publish.allowsTopic(topic) || topic.startsWith(deadLetterPrefix))
 
 /** All that an identity may do, as a text that is another's only if that may do the same. */
 export const rightsOf = ({
