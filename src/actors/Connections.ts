@@ -60,12 +60,11 @@ export class Connections {
     }
   }
 
-  /** Why no further one may be opened, if so. */
-  get refusal(): CloseReason | undefined {
+  /** Why no further one may be opened, if so. What publishes by HTTP have in common takes nobody's place. */
+  refusalFor(transport: Transport): CloseReason | undefined {
     if (this.isDraining) return "shutting-down"
-    // What publishes by HTTP have in common is nobody's.
-    const seats = this.open.size - (this.counts.get("http") ?? 0)
-    return seats >= this.options.max ? "too-many-connections" : undefined
+    const taken = this.open.size - (this.counts.get("http") ?? 0)
+    return transport !== "http" && taken >= this.options.max ? "too-many-connections" : undefined
   }
 
   add(connection: Served): void {
@@ -75,15 +74,21 @@ export class Connections {
     this.open.set(connection, { since: system.now(), identity: undefined })
   }
 
+  /** Why the identity may not have a further one, if so. */
+  refusalOf(identity: Identity): CloseReason | undefined {
+    const { connections: most } = identity.limits
+    if (most === undefined) return undefined
+    return (this.identities.get(identityKey(identity)) ?? 0) >= most ? "too-many-connections" : undefined
+  }
+
   /** To be called once it is known whose connection it is. Answers why this identity may not have it, if so. */
-  identified(connection: Served, { id, kind, limits }: Identity): CloseReason | undefined {
+  identified(connection: Served, identity: Identity): CloseReason | undefined {
     const open = this.open.get(connection)
-    const { connections: most } = limits
-    if (open === undefined || most === undefined) return undefined
-    const key = identityKey({ kind, id })
-    const count = this.identities.get(key) ?? 0
-    if (count >= most) return "too-many-connections"
-    this.identities.set(key, count + 1)
+    if (open === undefined || identity.limits.connections === undefined) return undefined
+    const refusal = this.refusalOf(identity)
+    if (refusal !== undefined) return refusal
+    const key = identityKey(identity)
+    this.identities.set(key, (this.identities.get(key) ?? 0) + 1)
     open.identity = key
     return undefined
   }
@@ -95,6 +100,17 @@ export class Connections {
     this.count(connection.transport, -1)
     if (open.identity !== undefined) this.forget(open.identity)
     this.log(connection, open)
+  }
+
+  /** To be done at intervals: ends those whose peers take nothing of what they are sent. */
+  readonly checkWriting: Effect.Effect<void> = Effect.sync(() => {
+    for (const connection of this) connection.checkWriting()
+  })
+
+  endAll(reason: CloseReason): Effect.Effect<void> {
+    return Effect.sync(() => {
+      for (const connection of this) connection.end(reason)
+    })
   }
 
   private count(transport: Transport, change: number): void {

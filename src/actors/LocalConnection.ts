@@ -186,7 +186,8 @@ export class LocalConnection implements FrameHost, Served {
   welcome(): void {}
 
   rejected(code: ErrorCode, messages: number, topic: string): void {
-    this.options.registry.counters.messagesRejected += messages
+    // What requests of HTTP bring is counted where they are answered: a batch of it may be tried again in parts.
+    if (this.transport !== "http") this.options.registry.counters.messagesRejected += messages
     this.options.refusals.ofFrame(this, code, topic, messages)
   }
 

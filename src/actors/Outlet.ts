@@ -19,4 +19,6 @@ export interface Outlet {
   readonly control: (frame: Frame) => void
   /** Has the receiver pumped when the outlet can be written to again, or at the end of the turn. */
   readonly pumpLater: (receiver: Receiver) => void
+  /** A group that delivers here has read all that it can give for now: see `Group.isReading`. */
+  readonly groupRead?: () => void
 }

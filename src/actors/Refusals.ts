@@ -29,6 +29,8 @@ export interface Refused extends Peer {
   readonly what?: string | undefined
   /** What the client is not told: of a token, what is wrong with it. Nothing of the token itself. */
   readonly why?: string | undefined
+  /** Whether what was refused are messages, which are counted as such too. */
+  readonly isPublish?: boolean
 }
 
 const linesPerSecond = 50
@@ -51,6 +53,7 @@ const mistakes: ReadonlySet<JsonCode> = new Set<JsonCode>([
   "MISSING_MESSAGE",
   "MISSING_MESSAGE_ID",
   "UNSUPPORTED",
+  "UPGRADE_REQUIRED",
   "SHUTTING_DOWN"
 ])
 
@@ -77,8 +80,9 @@ export class Refusals {
   }
 
   /** `times` is how many requests or messages it stands for. */
-  add({ code, id, identity, peer, transport, what, why }: Refused, times = 1): void {
+  add({ code, id, identity, isPublish, peer, transport, what, why }: Refused, times = 1): void {
     this.counters.refused(code, times)
+    if (isPublish) this.counters.messagesRejected += times
     if (!this.mayLog()) {
       this.unsaid++
       return

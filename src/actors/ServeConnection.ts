@@ -10,17 +10,13 @@ import type { ConnectionOptions } from "./FrameHost.ts"
 const inboxCapacity = 1024
 
 /** Ends what is left of a connection: its sessions, and the socket once its last bytes are out or time is up. */
-const close = (connection: Connection, duplex: Duplex): Effect.Effect<void> =>
+const close = (connection: Connection, duplex: Duplex): Effect.Effect<unknown> =>
   Effect.suspend(() => {
     connection.end("connection-lost")
-    const reason = connection.reason
     const patience = connection.registry.settings.writeTimeout
-    return Deferred.await(connection.gone).pipe(
-      Effect.timeoutOption(patience),
-      Effect.ensuring(Effect.sync(() => duplex.destroy())),
-      Effect.andThen(
-        Effect.logDebug("a connection ended", { peer: connection.peer, name: connection.name, reason })
-      )
+    return Effect.ensuring(
+      Effect.timeoutOption(Deferred.await(connection.gone), patience),
+      Effect.sync(() => duplex.destroy())
     )
   })
 

@@ -5,7 +5,7 @@ import { stringify } from "yaml"
 import { PatternSet } from "../protocol/PatternSet.ts"
 import { generateKey } from "../services/auth/ApiKey.ts"
 import { appendEntry } from "../services/auth/AppendEntry.ts"
-import { isName, nameLength } from "../services/auth/Identity.ts"
+import { isName, limitNames, nameLength } from "../services/auth/Identity.ts"
 import type { KeyEntry } from "../services/auth/KeyEntries.ts"
 import { UsageError } from "./ExitCode.ts"
 import { atLeast } from "./Flags.ts"
@@ -60,7 +60,7 @@ const create = Command.make("create", flags, (given) =>
 ).pipe(
   Command.withDescription(
     "Make an API key. It prints the key, this once, and the entry for authKeys in the hub's settings or in its " +
-      "authKeysFile, which has only a hash of it; with --append the entry goes into the file and only the key is printed"
+      "authKeysFile, which has only a hash of it; with --append the entry goes into the file and only the key is printed. For the claims of a JWT see polestar key --help"
   ),
   Command.withShortDescription("Make an API key"),
   Command.withExamples([
@@ -98,9 +98,7 @@ const wantedOf = Effect.fnUntraced(function* (given: Given) {
     return yield* new UsageError({ message: "a key that may do nothing: give --publish or --subscribe" })
   }
   const limits = Object.fromEntries(
-    (["messagesPerMinute", "connections", "messageSize"] as const).flatMap((key) =>
-      Option.toArray(Option.map(given[key], (value) => [key, value] as const))
-    )
+    limitNames.flatMap((key) => Option.toArray(Option.map(given[key], (value) => [key, value] as const)))
   )
   return {
     name,
@@ -113,7 +111,10 @@ const wantedOf = Effect.fnUntraced(function* (given: Given) {
 
 export const key = Command.make("key").pipe(
   Command.withDescription(
-    "API keys: ps_<id>_<secret>, given as a token. The hub keeps a hash of each; removing its entry takes a key back"
+    "API keys: ps_<id>_<secret>, given as a token. The hub keeps a hash of each; removing its entry takes a key back. A " +
+      "JWT needs no entry: its claims say what an entry does, sub (its id, required), exp (required unless the hub has " +
+      "--no-auth-require-expiry), name, publish, subscribe, consumerGroups (lists of patterns, or one text with spaces " +
+      `between them) and limits (${limitNames.join(", ")}). The hub's log says why a token is refused`
   ),
   Command.withShortDescription("Make API keys"),
   Command.withSubcommands([create])

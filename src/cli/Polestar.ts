@@ -6,6 +6,7 @@ import { bench } from "./Bench.ts"
 import { dead } from "./Dead.ts"
 import { endingOf, exitCodesHelp } from "./ExitCode.ts"
 import { group } from "./Group.ts"
+import { presenter } from "./Help.ts"
 import { hub } from "./Hub.ts"
 import { key } from "./Key.ts"
 import { Format, writeTo } from "./Output.ts"
@@ -35,12 +36,6 @@ const readVersion = Effect.sync(
 class Ended extends Data.TaggedError("Ended")<{ readonly code: number }> {
   override readonly [Runtime.errorReported] = false
   override readonly [Runtime.errorExitCode] = this.code
-}
-
-/** A wrong command line is answered in one line, not with all of the help. */
-const presenter: CliOutput.Presenter = {
-  present: (event) =>
-    event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event)
 }
 
 /** Runs the command of this process's arguments. It says itself what went wrong, and fails with the exit code. */

@@ -42,7 +42,7 @@ export const isTransient = (code: ErrorCode): boolean =>
   code === "shutting-down" ||
   code === "storage-full"
 
-const messages: Partial<Record<ErrorCode, string>> = {
+const messages: Record<ErrorCode, string> = {
   "unknown-session": "no session of this number is open on this connection",
   "session-exists": "a session of this number is open on this connection",
   "subscription-exists": "a subscription of this number exists in this session",
@@ -61,8 +61,14 @@ const messages: Partial<Record<ErrorCode, string>> = {
   "storage-full": "the hub's disk, or its share of it, is full",
   "unknown-group": "no group of this name exists, or this session has not joined it",
   "group-mismatch": "the group was made with another pattern or order",
-  "shutting-down": "the hub is shutting down"
+  "shutting-down": "the hub is shutting down",
+  "rate-limited": "more messages than this client may publish in a minute; publish them later",
+  "topic-failed": "the topic failed, and is started again",
+  "queue-full": "as many messages wait for this topic as may wait",
+  "unknown-method": "the hub has no method of this name",
+  unsupported: "this hub cannot do that",
+  internal: "the hub failed"
 }
 
 /** A line for people. */
-export const errorMessage = (code: ErrorCode): string => messages[code] ?? code
+export const errorMessage = (code: ErrorCode): string => messages[code]

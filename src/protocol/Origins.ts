@@ -40,20 +40,27 @@ const covers = (allowed: string, origin: string): boolean => {
 const loopbackHost = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|\[::ffff:127(\.\d{1,3}){3}\])(:\d{1,5})?$/i
 
 /**
- * Whether a request may be served. An `Origin` must be the hub's own address or allowed. A hub that only this machine
+ * Which header keeps a request from being served, if one does. An `Origin` must be the hub's own address or allowed. A hub that only this machine
  * reaches answers only to names of this machine, or of an allowed origin: otherwise a page could have its own name
  * point here, and be of the same origin (DNS rebinding).
  */
-export const isAllowedOrigin = ({ host, origin }: OriginHeaders, rules: OriginRules): boolean => {
+export const originFault = (
+  { host, origin }: OriginHeaders,
+  rules: OriginRules
+): "host" | "origin" | undefined => {
   const allowed = rules.allowed ?? []
   if (host !== undefined && rules.isLoopback && !loopbackHost.test(host)) {
     const isNamed = allowed.some((each) => covers(each, `https://${host}`) || covers(each, `http://${host}`))
-    if (!isNamed) return false
+    if (!isNamed) return "host"
   }
-  if (origin === undefined) return true
+  if (origin === undefined) return undefined
   const isOwn = host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
-  return isOwn || allowed.some((each) => covers(each, origin))
+  return isOwn || allowed.some((each) => covers(each, origin)) ? undefined : "origin"
 }
+
+/** Whether a request may be served, as far as these headers say. */
+export const isAllowedOrigin = (headers: OriginHeaders, rules: OriginRules): boolean =>
+  originFault(headers, rules) === undefined
 
 /**
  * Whether a page from elsewhere has its reader's browser ask without an `Origin`, by which it could be told whether it

@@ -42,7 +42,8 @@ export interface ClientOptions {
   readonly dial: Effect.Effect<Duplex, PolestarError, Scope.Scope>
   /**
    * For a hub that asks who its clients are: a token, or a way to get one, which is asked before each connection. One
-   * that is given once and expires ends the client, with `token-expired`; one that the hub refuses always does.
+   * that is given once and expires ends the client, with `token-expired`; one that the hub refuses always does. A first
+   * answer that has expired already is asked for again, once.
    */
   readonly token?: Token | undefined
   /** Messages that may wait to be sent, each session; and, unless it says otherwise, to be read, each subscription. Default 1,000. */

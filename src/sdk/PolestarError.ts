@@ -30,7 +30,9 @@ export class Disconnected extends Schema.TaggedError<Disconnected>()("Disconnect
 /** The hub refused one request or one publish; the connection goes on. */
 export class Rejected extends Schema.TaggedError<Rejected>()("Rejected", {
   code: errorCode,
-  message: Schema.String
+  message: Schema.String,
+  /** The topic or pattern that was refused, where the SDK knows it. */
+  about: Schema.optionalKey(Schema.String)
 }) {}
 
 /** The hub did not answer in time. */
@@ -87,9 +89,11 @@ const describe = (reason: PolestarErrorReason): string => {
     case "ConnectionLost":
       return `the connection was lost: ${reason.closeReason}`
     case "Disconnected":
-      return `disconnected: ${reason.closeReason}${reason.message === "" ? "" : `, ${reason.message}`}`
-    case "Rejected":
-      return `the hub refused: ${reason.code}${reason.message === "" ? "" : `, ${reason.message}`}`
+      return `disconnected: ${withMessage(reason.closeReason, reason.message)}`
+    case "Rejected": {
+      const about = reason.about === undefined ? "" : ` (${JSON.stringify(reason.about)})`
+      return `the hub refused: ${withMessage(reason.code, reason.message)}${about}`
+    }
     case "Timeout":
       return `no answer in time: ${reason.operation}`
     case "QueueFull":
@@ -105,6 +109,10 @@ const describe = (reason: PolestarErrorReason): string => {
   }
 }
 
+/** Where there is no better message, it is the name again. */
+const withMessage = (name: string, message: string): string =>
+  message === "" || message === name ? name : `${name}, ${message}`
+
 export const messageInvalid = (message: string): PolestarError =>
   new PolestarError({ reason: new MessageInvalid({ message }) })
 
@@ -113,6 +121,13 @@ export const encodeFailed = (cause: unknown): PolestarError =>
 
 export const decodeFailed = (cause: unknown): PolestarError =>
   new PolestarError({ reason: new DecodeFailed({ cause }) })
+
+/** The same error, which names the topic or pattern if it is a refusal. */
+export const rejectedAbout = (error: PolestarError, about: string): PolestarError => {
+  if (error.reason._tag !== "Rejected") return error
+  const { code, message } = error.reason
+  return new PolestarError({ reason: new Rejected({ code, message, about }) })
+}
 
 /** Why a publish fails whose last try ended with its connection: the hub was silent, or the connection broke. */
 export const publishLost = (closeReason: CloseReason): PolestarError => {

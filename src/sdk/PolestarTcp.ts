@@ -135,14 +135,27 @@ const tlsFailure = (code: string): string | undefined => {
   if (/^(UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED)/.test(code)) {
     return "nobody who is trusted vouches for the hub's certificate; is its authority given?"
   }
+  if (code === "CERT_HAS_EXPIRED") return "the hub's certificate has expired"
+  if (code === "CERT_NOT_YET_VALID") return "the hub's certificate is not valid yet"
   return undefined
 }
+
+const distrusted = /^(UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|CERT_|ERR_TLS_CERT_ALTNAME_INVALID$)/
+
+/** Why a connection was not made because of the hub's certificate, if so. */
+export const distrustOf = ({ reason }: PolestarError): string | undefined => {
+  if (reason._tag !== "ConnectFailed" || !(reason.cause instanceof Error)) return undefined
+  const { cause } = reason
+  return distrusted.test(codeOf(cause)) || distrusted.test(codeOf(cause.cause)) ? cause.message : undefined
+}
+
+const codeOf = (error: unknown): string =>
+  Predicate.hasProperty(error, "code") && Predicate.isString(error.code) ? error.code : ""
 
 /** A name with several addresses fails with an error that says nothing, around one for each of them. */
 const connectFailed = (error: unknown): PolestarError => {
   const cause: unknown = error instanceof AggregateError ? (error.errors[0] ?? error) : error
-  const code = Predicate.hasProperty(cause, "code") && Predicate.isString(cause.code) ? cause.code : ""
-  const text = tlsFailure(code)
+  const text = tlsFailure(codeOf(cause))
   return text === undefined
     ? new PolestarError({ reason: new ConnectFailed({ cause }) })
     : explained(text, cause)

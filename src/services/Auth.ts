@@ -10,7 +10,7 @@ import { conflict, type SettingsError, settingsError } from "../protocol/Setting
 import { parsePatterns } from "../protocol/TopicRules.ts"
 import { type AuthSettingsValues, authSettings } from "./AuthSettings.ts"
 import { keyIdOf, keyPrefix, verifyKey } from "./auth/ApiKey.ts"
-import { AuthError } from "./auth/AuthError.ts"
+import { type AuthError, authError } from "./auth/AuthError.ts"
 import { anonymous, type Identity } from "./auth/Identity.ts"
 import { makeJwtKeys } from "./auth/JwtKeys.ts"
 import { makeJwtVerifier } from "./auth/JwtVerifier.ts"
@@ -82,9 +82,8 @@ const make = Effect.fnUntraced(function* (options: AuthOptions) {
     yield* Effect.logWarning(`${unused} has no effect: authType is ${type}`)
   }
   if (type === "none") return Auth.of(everybody)
-  const missing = type === "any" ? given.length === 0 : type === "api-key" && givenKeys.length === 0
-  if (missing) {
-    const wanted = type === "any" ? [...keySettings, ...jwtSettings] : keySettings
+  const wanted = { any: [...keySettings, ...jwtSettings], "api-key": keySettings, jwt: jwtSettings }[type]
+  if (wanted.every((key) => options[key] === undefined)) {
     return yield* settingsError([
       conflict("authType", "given", `found ${type} without a key; allowed: with ${wanted.join(" or ")}`)
     ])
@@ -96,9 +95,13 @@ const make = Effect.fnUntraced(function* (options: AuthOptions) {
   return Auth.of({
     isOn: true,
     authenticate: (token) => {
-      if (token === undefined || token === "") return refuse("missing")
-      if (ring !== undefined && token.startsWith(keyPrefix)) return authenticateKey(ring, token)
-      return verifyJwt === undefined ? refuse("malformed") : verifyJwt(token)
+      if (token === undefined || token === "") return Effect.fail(authError("missing"))
+      const isKey = token.startsWith(keyPrefix)
+      if (isKey && ring !== undefined) return authenticateKey(ring, token)
+      if (isKey) return Effect.fail(authError("malformed", "an API key, and no API keys are set"))
+      return verifyJwt === undefined
+        ? Effect.fail(authError("malformed", "no API key, and nothing else is accepted"))
+        : verifyJwt(token)
     },
     holds: (identity) =>
       ring === undefined || identity.kind !== "api-key"
@@ -107,15 +110,15 @@ const make = Effect.fnUntraced(function* (options: AuthOptions) {
   })
 })
 
-const refuse = (reason: AuthError["reason"]): Effect.Effect<never, AuthError> =>
-  Effect.fail(new AuthError({ reason }))
-
-/** An id that nobody has and a secret that is wrong are the same to whoever asks. */
+/** An id that nobody has and a secret that is wrong are the same to whoever asks, and take as long. */
 const authenticateKey = (ring: KeyRing, key: string): Effect.Effect<Identity, AuthError> => {
-  if (keyIdOf(key) === undefined) return refuse("malformed")
+  const id = keyIdOf(key)
+  if (id === undefined) return Effect.fail(authError("malformed", "not of the form of an API key"))
   return Effect.flatMap(ring.keys, (keys) => {
     const identity = verifyKey(keys, key)
-    return identity === undefined ? refuse("unknown-key") : Effect.succeed(identity)
+    if (identity !== undefined) return Effect.succeed(identity)
+    const detail = keys.has(id) ? "the secret of its API key is another" : "no API key has its id"
+    return Effect.fail(authError("unknown-key", detail))
   })
 }
 

@@ -12,8 +12,14 @@ export interface PublishRate {
    * minute; 0 is none.
    */
   readonly take: (key: string, messages: number, limit: number) => number | undefined
+  /** As many of so many messages as are left of the share, and, unless that is all, the milliseconds to wait for more. */
+  readonly takeSome: (
+    key: string,
+    messages: number,
+    limit: number
+  ) => { readonly taken: number; readonly wait: number | undefined }
   /**
-   * The same for messages that cannot be told apart, which may be more than the limit: they are taken if nothing of the
+   * The same as `take` for messages that cannot be told apart, which may be more than the limit: they are taken if nothing of the
    * share is, and then as many minutes must pass as they are shares.
    */
   readonly takeWhole: (key: string, messages: number, limit: number) => number | undefined
@@ -41,24 +47,42 @@ export const makePublishRate: Effect.Effect<PublishRate> = Effect.gen(function* 
     }
     clients.add(key)
   }
-  const consume = (key: string, tokens: number, limit: number, onExceeded: "fail" | "delay") => {
+  const consume = (
+    key: string,
+    tokens: number,
+    limit: number,
+    onExceeded: "fail" | "delay"
+  ): { readonly wait: number | undefined; readonly left: number } => {
     const taking = limiter.consume({ key, limit, tokens, window: minute, onExceeded })
     const exit = runSync(
       Effect.match(taking, {
-        onSuccess: () => undefined,
-        onFailure: ({ reason }) =>
-          reason._tag === "RateLimitExceeded" ? Duration.toMillis(reason.retryAfter) : minute
+        onSuccess: ({ remaining }) => ({ wait: undefined, left: remaining }),
+        onFailure: ({ reason }) => ({
+          wait: reason._tag === "RateLimitExceeded" ? Duration.toMillis(reason.retryAfter) : minute,
+          left: 0
+        })
       })
     )
-    return Exit.isSuccess(exit) ? exit.value : minute
+    return Exit.isSuccess(exit) ? exit.value : { wait: minute, left: 0 }
   }
   const take: PublishRate["take"] = (key, messages, limit) => {
     if (limit === 0) return undefined
     remember(key)
-    return consume(key, messages, limit, "fail")
+    return consume(key, messages, limit, "fail").wait
   }
   return {
     take,
+    takeSome: (key, messages, limit) => {
+      if (limit === 0 || messages === 0) return { taken: messages, wait: undefined }
+      remember(key)
+      // How many are left is only said to whoever takes one.
+      const { left, wait } = consume(key, 1, limit, "fail")
+      if (wait !== undefined) return { taken: 0, wait }
+      const more = Math.min(messages - 1, left)
+      if (more > 0) consume(key, more, limit, "fail")
+      const isAll = more === messages - 1
+      return { taken: more + 1, wait: isAll ? undefined : (consume(key, 1, limit, "fail").wait ?? minute) }
+    },
     takeWhole: (key, messages, limit) => {
       const wait = take(key, Math.min(messages, limit), limit)
       if (wait === undefined && limit > 0 && messages > limit) consume(key, messages - limit, limit, "delay")

@@ -4,7 +4,7 @@
  */
 import { Equal, Predicate } from "effect"
 import type { Given } from "../protocol/SettingsDecode.ts"
-import { conflict, type SettingsProblem, showText, unknownKey } from "../protocol/SettingsError.ts"
+import { badValue, conflict, type SettingsProblem, showText, unknownKey } from "../protocol/SettingsError.ts"
 import { type SettingKey, settingsTable } from "./SettingsTable.ts"
 
 /** Names in a file, each a section and a name: those of pulsar-proxy's YAML. */
@@ -46,6 +46,17 @@ export const plainVariables: Readonly<Record<string, SettingKey>> = {
   DEFAULT_RING_BUFFER_SIZE: "hotTierMessages",
   LOG_LEVEL: "logLevel"
 }
+
+/** Of those, the ones that are durations: a bare number, which inmem-pubsub refuses, is not taken for milliseconds. */
+const plainDurations = ["httpReadTimeout", "clientWriteTimeout"]
+
+/** What is wrong with what is given under plain names, where the settings themselves would take it. */
+export const plainProblems = (plain: ReadonlyArray<Given>): ReadonlyArray<SettingsProblem> =>
+  plain
+    .filter(({ key, value }) => plainDurations.includes(key) && /^\s*[+-]?\d+\s*$/.test(String(value)))
+    .map(({ key, origin, value }) =>
+      badValue(key, origin, value, 'a duration with its unit, such as "30s" or "500ms"')
+    )
 
 /** What is given under one of the names of a setting. */
 export interface Named extends Given {

@@ -1,9 +1,10 @@
 /**
  * Settings from variables: of the environment, or of a file of them. Each setting has a name of its own there, some
- * have aliases too, and whatever else begins with `POLESTAR_` is warned about. Pure: the variables are handed in.
+ * have aliases too, and whatever else begins with `POLESTAR_` is warned about; if it could have been meant to turn
+ * authentication on, it is refused. Pure: the variables are handed in.
  */
 import type { Given, Variables } from "../protocol/SettingsDecode.ts"
-import { didYouMean, type SettingsProblem, showText } from "../protocol/SettingsError.ts"
+import { didYouMean, type SettingsProblem, showText, unknownKey } from "../protocol/SettingsError.ts"
 import { type Named, oneForEach, plainVariables, variableAliases } from "./SettingsAliases.ts"
 import { type SettingKey, settingRows } from "./SettingsTable.ts"
 
@@ -19,6 +20,9 @@ export const environmentNames = (key: SettingKey): ReadonlyArray<string> => [
 
 /** What the clients of the command show, who have the same environment. */
 const TOKEN_VARIABLE = "POLESTAR_TOKEN"
+
+/** What the variables of authentication begin with. */
+const GUARDED = "POLESTAR_AUTH"
 
 /** The variable that names the settings file. */
 export const CONFIG_VARIABLE = "POLESTAR_CONFIG"
@@ -40,7 +44,7 @@ export interface Environment {
 /**
  * What variables give; `file` is where they stand, if not in the environment. A variable that is set but empty was not
  * given. A `POLESTAR_…` variable that is no setting is only a warning, since it may be meant for another version or
- * program.
+ * program; not so a `POLESTAR_AUTH…` one, since a slip in its name would start a hub that lets everybody in.
  */
 export const readEnvironment = (env: Variables, file?: string): Environment => {
   const originOf = (name: string) => (file === undefined ? name : `${name} in ${file}`)
@@ -55,12 +59,15 @@ export const readEnvironment = (env: Variables, file?: string): Environment => {
   )
   const known = [...names.map(([, name]) => name), CONFIG_VARIABLE, ENV_FILE_VARIABLE, TOKEN_VARIABLE]
   const place = file === undefined ? "the environment" : showText(file)
-  const warnings = Object.keys(env)
-    .filter((name) => name.startsWith("POLESTAR_") && !known.includes(name))
+  const unknown = Object.keys(env).filter((name) => name.startsWith("POLESTAR_") && !known.includes(name))
+  const isGuarding = (name: string) => name.startsWith(GUARDED) && env[name] !== "" && env[name] !== undefined
+  const warnings = unknown
+    .filter((name) => !isGuarding(name))
     .map((name) => `${showText(name)} in ${place} is not a setting${didYouMean(name, known)}`)
+  const refused = unknown.filter(isGuarding).map((name) => unknownKey(name, file ?? place, known))
   if ((env.WS_PATH || webSocketPath) !== webSocketPath) {
     warnings.push(`WS_PATH in ${place} has no effect: WebSocket is at ${webSocketPath}`)
   }
   const plain = Object.entries(plainVariables).flatMap(([name, key]) => namedIn(key, name))
-  return { given, plain, problems, warnings }
+  return { given, plain, problems: [...problems, ...refused], warnings }
 }

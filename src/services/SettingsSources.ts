@@ -5,7 +5,7 @@
 import { Effect } from "effect"
 import { expandVariables, type Given, givenIn, type Variables } from "../protocol/SettingsDecode.ts"
 import type { SettingsProblem } from "../protocol/SettingsError.ts"
-import { resolveFileKeys } from "./SettingsAliases.ts"
+import { plainProblems, resolveFileKeys } from "./SettingsAliases.ts"
 import { type EnvFileContent, isEnvFile, readEnvFile } from "./SettingsEnvFile.ts"
 import { CONFIG_VARIABLE, ENV_FILE_VARIABLE, readEnvironment } from "./SettingsEnvironment.ts"
 import { readSettingsFile, type SettingsFileContent } from "./SettingsFile.ts"
@@ -68,7 +68,8 @@ export const gatherSettings = Effect.fnUntraced(function* (sources: SettingsSour
       ...file.problems,
       ...variables.flatMap(({ problems }) => problems),
       ...resolved.problems,
-      ...expanded.problems
+      ...expanded.problems,
+      ...plainProblems(plain)
     ],
     warnings: [...variables.flatMap(({ warnings }) => warnings), ...resolved.warnings],
     notices: plain.length === 0 ? [] : [noticeOf(plain)],

@@ -1,7 +1,8 @@
-/** What all listeners do alike: the TLS of the settings, and waiting until they listen. */
-import type { Server } from "node:net"
+/** What all listeners do alike: the TLS of the settings, waiting until they listen, and saying who may hear them. */
+import { isIPv6, type Server } from "node:net"
 import type { TlsOptions } from "node:tls"
-import { Effect, FileSystem, Option } from "effect"
+import { Effect, FileSystem, Option, Predicate } from "effect"
+import { Auth } from "../services/Auth.ts"
 import { Settings } from "../services/Settings.ts"
 import { type PemFile, pemProblem } from "./Pem.ts"
 import { TcpServerError } from "./TcpServerError.ts"
@@ -43,10 +44,32 @@ export const tlsOptions = Effect.gen(function* () {
   })
 })
 
-/** Waits until the server listens. */
-export const listening = (server: Server, host: string, port: number): Effect.Effect<void, TcpServerError> =>
+/** `127.0.0.1:1`, `[::1]:1`. */
+export const addressText = (host: string, port: number): string =>
+  `${isIPv6(host) ? `[${host}]` : host}:${port}`
+
+/** Of the port, if it is taken or not for this user; else of the address. */
+const listenError = (cause: Error, setting: string, host: string, port: number): TcpServerError => {
+  const code = Predicate.hasProperty(cause, "code") ? cause.code : undefined
+  const isTaken = code === "EADDRINUSE"
+  const name = isTaken || code === "EACCES" ? setting : "ip"
+  const why = isTaken ? "the port is in use" : cause.message
+  return new TcpServerError({
+    reason: "listen",
+    detail: `${name} (${addressText(host, port)}): ${why}`,
+    cause
+  })
+}
+
+/** Waits until the server listens. `setting` is the one that the port comes from, for the error. */
+export const listening = (
+  server: Server,
+  setting: "port" | "httpPort" | "wsPort",
+  host: string,
+  port: number
+): Effect.Effect<void, TcpServerError> =>
   Effect.callback((resume) => {
-    const failed = (cause: Error) => resume(Effect.fail(new TcpServerError({ reason: "listen", cause })))
+    const failed = (cause: Error) => resume(Effect.fail(listenError(cause, setting, host, port)))
     server.once("error", failed)
     server.listen({ host, port, backlog }, () => {
       server.off("error", failed)
@@ -57,3 +80,25 @@ export const listening = (server: Server, host: string, port: number): Effect.Ef
 
 /** Whether only this machine reaches the address. */
 export const isLoopback = (host: string): boolean => /^(::ffff:)?127\.|^::1$/.test(host)
+
+/**
+ * Warns, loudly, of a listener beyond this machine where whoever reaches it is let in, and where tokens can be read on
+ * their way. `what` follows the address.
+ */
+export const warnIfExposed = Effect.fnUntraced(function* (
+  { address, port }: { readonly address: string; readonly port: number },
+  isSecure: boolean,
+  what = ""
+) {
+  if (isLoopback(address)) return
+  const { isOn } = yield* Auth
+  const { tlsRequestClientCertificate } = yield* Settings
+  const where = `LISTENING ON ${addressText(address, port)}${what}, BEYOND THIS MACHINE`
+  if (isOn && !isSecure) {
+    yield* Effect.logWarning(
+      `${where}, WITHOUT TLS: tokens and messages can be read on their way; give tlsCert and tlsKey`
+    )
+  } else if (!isOn && !tlsRequestClientCertificate) {
+    yield* Effect.logWarning(`${where}, WITHOUT AUTHENTICATION: whoever reaches it can publish and subscribe`)
+  }
+})

@@ -8,12 +8,13 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { Context, Effect, type FileSystem, Layer, Option } from "effect"
 import { Hub } from "../actors/Hub.ts"
-import { Auth } from "../services/Auth.ts"
+import type { Auth } from "../services/Auth.ts"
 import { Settings } from "../services/Settings.ts"
-import { isLoopback, listening, tlsOptions } from "./Listening.ts"
+import { listening, tlsOptions, warnIfExposed } from "./Listening.ts"
 import { socketDuplex } from "./SocketDuplex.ts"
 import { TcpServerError } from "./TcpServerError.ts"
 
+export { addressText } from "./Listening.ts"
 export { type PemFile, pemProblem } from "./Pem.ts"
 export { TcpServerError } from "./TcpServerError.ts"
 
@@ -50,13 +51,9 @@ const createServer = (secure: Option.Option<Tls.TlsOptions>, accept: (socket: So
     catch: (cause) => new TcpServerError({ reason: "certificate", cause })
   })
 
-/** `127.0.0.1:1`, `[::1]:1`. */
-export const addressText = (host: string, port: number): string =>
-  `${Net.isIPv6(host) ? `[${host}]` : host}:${port}`
-
 const make = Effect.gen(function* () {
   const hub = yield* Hub
-  const { ip, notices, port, tlsRequestClientCertificate, warnings } = yield* Settings
+  const { ip, notices, port, warnings } = yield* Settings
   yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
   yield* Effect.forEach(notices, (notice) => Effect.logInfo(notice), { discard: true })
   const secure = yield* tlsOptions
@@ -67,7 +64,7 @@ const make = Effect.gen(function* () {
     socket.on("error", () => {})
     run(hub.serve(socketDuplex(socket)))
   })
-  yield* listening(server, ip, port)
+  yield* listening(server, "port", ip, port)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       server.close()
@@ -75,12 +72,6 @@ const make = Effect.gen(function* () {
   )
   const address = server.address()
   const bound = address !== null && typeof address === "object" ? address : { address: ip, port }
-  const { isOn } = yield* Auth
-  if (!isLoopback(bound.address) && !tlsRequestClientCertificate && !isOn) {
-    yield* Effect.logWarning(
-      `LISTENING ON ${addressText(bound.address, bound.port)}, BEYOND THIS MACHINE, WITHOUT AUTHENTICATION: ` +
-        "whoever reaches it can publish and subscribe"
-    )
-  }
+  yield* warnIfExposed(bound, Option.isSome(secure))
   return TcpServer.of({ host: bound.address, port: bound.port, isSecure: Option.isSome(secure) })
 })

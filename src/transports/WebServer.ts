@@ -19,9 +19,8 @@ import { OpenRequests } from "./http/OpenRequests.ts"
 import { refuseSocket } from "./http/RefuseSocket.ts"
 import { upgradeTo } from "./http/Upgrades.ts"
 import type { Web } from "./http/Web.ts"
-import { isLoopback, listening, tlsOptions } from "./Listening.ts"
-import { addressText } from "./TcpServer.ts"
-import { TcpServerError } from "./TcpServerError.ts"
+import { isLoopback, listening, tlsOptions, warnIfExposed } from "./Listening.ts"
+import type { TcpServerError } from "./TcpServerError.ts"
 import { makeWebSockets } from "./websocket/WebSocketServer.ts"
 
 export class WebServer extends Context.Service<
@@ -60,10 +59,10 @@ const make = Effect.gen(function* () {
   const servers: Array<Server> = []
   const open = new OpenRequests()
   yield* Effect.addFinalizer(() => closing(web, servers, open))
-  const listen = Effect.fnUntraced(function* (port: number, handle: Handle) {
+  const listen = Effect.fnUntraced(function* (setting: "httpPort" | "wsPort", port: number, handle: Handle) {
     const server = makeNodeServer(secure, web, open)
     servers.push(server)
-    yield* Effect.mapError(listening(server, ip, port), (error) => withAddress(error, ip, port))
+    yield* listening(server, setting, ip, port)
     const address = server.address()
     const bound = address !== null && typeof address === "object" ? address : { address: ip, port }
     const origins: OriginRules = {
@@ -75,14 +74,15 @@ const make = Effect.gen(function* () {
     server.on("request", (request, response) => {
       if (open.add(request, response)) answer(request, response)
     })
-    if (!auth.isOn) yield* warnIfOpen(bound.address, bound.port, web.settings)
+    yield* warnIfExposed(bound, Option.isSome(secure), " (HTTP)")
     return bound
   })
   const http =
     httpPort === undefined
       ? undefined
-      : yield* listen(httpPort, (origins) => apiHandler({ auth, web, origins }))
-  const ws = wsPort === undefined ? undefined : yield* listen(wsPort, () => Effect.succeed(notHere(web)))
+      : yield* listen("httpPort", httpPort, (origins) => apiHandler({ auth, web, origins }))
+  const ws =
+    wsPort === undefined ? undefined : yield* listen("wsPort", wsPort, () => Effect.succeed(notHere(web)))
   return WebServer.of({
     host: http?.address ?? ws?.address ?? ip,
     port: http?.port,
@@ -99,26 +99,16 @@ const webSockets = (auth: Auth["Service"], web: Web["Service"]) =>
   makeWebSockets({
     deflate: web.settings.wsDeflate,
     authenticate: (request) => authenticate(auth, request),
-    refuse: (request, socket, problem) => refuseSocket(socket, new Caller(web, request).refused(problem)),
-    admission: (request, identity) => (messages) => {
+    refuse: (request, socket, problem, why) =>
+      refuseSocket(socket, new Caller(web, request).refused(problem, { why })),
+    admission: (request, identity) => {
       const limit = rateLimitOf(identity, web.settings.rateLimitPerClient)
+      if (limit === 0) return undefined
+      // The connection outlives the request, which is not to be kept for it.
       const key = limitKeyOf(identity, request)
-      return Effect.mapError(web.rate.take(key, messages, limit), ({ problem }) => problem)
+      return (messages) => Effect.mapError(web.rate.take(key, messages, limit), ({ problem }) => problem)
     }
   })
-
-const withAddress = ({ cause, reason }: TcpServerError, ip: string, port: number): TcpServerError => {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new TcpServerError({ reason, detail: `${why} (HTTP at ${addressText(ip, port)})`, cause })
-}
-
-const warnIfOpen = (address: string, port: number, { tlsRequestClientCertificate }: Settings["Service"]) =>
-  isLoopback(address) || tlsRequestClientCertificate
-    ? Effect.void
-    : Effect.logWarning(
-        `LISTENING ON ${addressText(address, port)} (HTTP), BEYOND THIS MACHINE, WITHOUT AUTHENTICATION: ` +
-          "whoever reaches it can publish and subscribe"
-      )
 
 /** Ends in order: nothing new, who waits is answered, the hub drains, what was answered goes out. */
 const closing = (

@@ -87,6 +87,8 @@ describe("connections", () => {
       yield* hub.connectLocal(outlet(), from("http"))
       yield* hub.connectLocal(outlet(), from("websocket"))
       assert.strictEqual(yield* Effect.flip(hub.connectLocal(outlet(), from("tcp"))), "too-many-connections")
+      // Nor does it wait for one.
+      yield* hub.connectLocal(outlet(), from("http"))
     }).pipe(Effect.provide(hubWith({ maxConnections: 1 })))
   )
 

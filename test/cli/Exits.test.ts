@@ -9,7 +9,7 @@ describe("polestar exits", () => {
     Effect.gen(function* () {
       const ended = yield* run(["--help"])
       assert.strictEqual(ended.code, 0)
-      assert.match(ended.stdout, /69 hub unavailable, 78 wrong settings/)
+      assert.match(ended.stdout, /69 hub unavailable, 77 not permitted, 78 wrong settings/)
       for (const name of ["hub", "pub", "sub", "replay", "group", "dead", "topics", "stats", "bench"]) {
         assert.match(ended.stdout, new RegExp(`^ +${name} +\\S`, "m"))
       }
@@ -30,6 +30,19 @@ describe("polestar exits", () => {
       ]) {
         assert.match(stdout, new RegExp(`^ +--${flag} `, "m"))
       }
+    })
+  )
+
+  it.live("help - says of --host and --port what they are for each command", () =>
+    Effect.gen(function* () {
+      const flagsOf = (text: string) => text.match(/^ +--(host|port) .*$/gm)?.join("\n") ?? ""
+      const hub = flagsOf((yield* run(["hub", "--help"])).stdout)
+      assert.match(hub, /--host .*to listen on.*\n.*--port .*to listen on/)
+      assert.strictEqual(flagsOf((yield* run(["key", "create", "--help"])).stdout), "")
+      assert.match(flagsOf((yield* run(["pub", "--help"])).stdout), /--host .*Address of the hub/)
+      const { stdout } = yield* run(["key", "--help"])
+      for (const claim of ["sub", "exp", "consumerGroups", "messagesPerMinute, connections, messageSize"])
+        assert.include(stdout, claim)
     })
   )
 

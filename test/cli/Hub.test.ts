@@ -2,9 +2,9 @@
 import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Schedule, Stream } from "effect"
+import { Effect, Layer, Logger, Redacted, Schedule, Stream } from "effect"
 import { HubServer, TcpServer } from "../../src/hub.ts"
-import { Polestar, Topic } from "../../src/index.ts"
+import { Polestar, type SettingsInput, Topic } from "../../src/index.ts"
 import { jsonLines, run, start } from "./Commands.ts"
 
 /** Starts a hub on any port, and answers its port too. */
@@ -116,8 +116,30 @@ describe("polestar hub", () => {
       const ended = yield* run(["hub", "--port", String(port)])
       assert.strictEqual(ended.code, 1)
       assert.strictEqual(ended.stdout, "")
-      assert.match(ended.stderr, /^polestar: the port is in use: .*\n$/)
+      assert.strictEqual(
+        ended.stderr,
+        `polestar: cannot listen: port (127.0.0.1:${port}): the port is in use\n`
+      )
     })
+  )
+
+  it.live(
+    "hub - a port of HTTP that is in use, and a file that is not there, are named by their settings",
+    () =>
+      Effect.gen(function* () {
+        const port = yield* takenPort
+        const taken = yield* run(["hub", "--port", "0", "--http-port", String(port)])
+        assert.strictEqual(
+          taken.stderr,
+          `polestar: cannot listen: httpPort (127.0.0.1:${port}): the port is in use\n`
+        )
+        const missing = yield* run(["hub", "--port", "0", "--auth-keys-file", "/nope.yaml"])
+        assert.strictEqual(missing.code, 78)
+        assert.match(
+          missing.stderr,
+          /^polestar: authKeysFile: \/nope\.yaml: cannot be read \(NotFound\); .*\n$/
+        )
+      })
   )
 
   it.live("hub - ends with 78 where its certificate cannot be used", () =>
@@ -141,6 +163,35 @@ describe("polestar hub", () => {
       assert.lengthOf(warnings, 2)
       assert.match(warnings[0]!, /workerCount/)
       assert.match(warnings[1]!, /^LISTENING ON 0\.0\.0\.0:\d+, BEYOND THIS MACHINE/)
+    })
+  )
+
+  it.live("hub - says where tokens can be read on their way", () =>
+    Effect.gen(function* () {
+      const file = (name: string) => fileURLToPath(new URL(`../fixtures/tls/${name}`, import.meta.url))
+      const tls = { tlsCert: file("server.pem"), tlsKey: file("server-key.pem") }
+      const warningsOf = (input: SettingsInput) =>
+        Effect.gen(function* () {
+          const warnings: Array<string> = []
+          const log = Logger.layer([
+            Logger.make(({ logLevel, message }) => {
+              if (logLevel === "Warn") warnings.push(String(message))
+            })
+          ])
+          const authJwtSecret = Redacted.make("0123456789abcdef0123456789abcdef")
+          const server = HubServer.layerWith({ port: 0, httpPort: 0, authJwtSecret, ...input })
+          yield* Effect.scoped(Layer.build(Layer.provide(server, log)))
+          return warnings
+        })
+      const [web, tcp, ...more] = yield* warningsOf({ ip: "0.0.0.0" })
+      assert.deepStrictEqual(more, [])
+      assert.match(
+        web ?? "",
+        /^LISTENING ON 0\.0\.0\.0:\d+ \(HTTP\), BEYOND THIS MACHINE, WITHOUT TLS: tokens/
+      )
+      assert.match(tcp ?? "", /^LISTENING ON 0\.0\.0\.0:\d+, BEYOND THIS MACHINE, WITHOUT TLS: tokens/)
+      assert.deepStrictEqual(yield* warningsOf({ ip: "0.0.0.0", ...tls }), [])
+      assert.deepStrictEqual(yield* warningsOf({}), [])
     })
   )
 

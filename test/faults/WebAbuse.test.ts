@@ -46,9 +46,9 @@ const noRequests: ReadonlyArray<Case> = [
   ["a header over two lines", get("/health", "X: a\r\n b\r\n"), 400, "BAD_REQUEST"],
   ["a space before the colon", get("/health", "X : a\r\n"), 400, "BAD_REQUEST"],
   ["a target that is no path", "GET health HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "BAD_REQUEST"],
-  ["a head that is too large", get("/health", `X: ${"y".repeat(20_000)}\r\n`), 422, "BAD_REQUEST"],
-  ["too many headers", get("/health", "X: y\r\n".repeat(4000)), 422, "BAD_REQUEST"],
-  ["a target that is too long", get(`/${"y".repeat(20_000)}`), 422, "BAD_REQUEST"],
+  ["a head that is too large", get("/health", `X: ${"y".repeat(20_000)}\r\n`), 431, "HEAD_TOO_LARGE"],
+  ["too many headers", get("/health", "X: y\r\n".repeat(4000)), 431, "HEAD_TOO_LARGE"],
+  ["a target that is too long", get(`/${"y".repeat(20_000)}`), 431, "HEAD_TOO_LARGE"],
   ["a tunnel", "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n", 405, "METHOD_NOT_ALLOWED"],
   ["TRACE", get("/health").replace("GET", "TRACE"), 405, "METHOD_NOT_ALLOWED"]
 ]

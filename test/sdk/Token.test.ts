@@ -65,6 +65,26 @@ describe("token - what is shown", () => {
     })
   )
 
+  it.effect("token - a first one that has expired meanwhile is asked for again, once", () =>
+    Effect.gen(function* () {
+      for (const [kept, state] of [
+        [1, "Connected"],
+        [2, undefined]
+      ] as const) {
+        const hub = new FakeHub()
+        const welcome = hub.welcome
+        hub.welcome = undefined
+        let asked = 0
+        const made = yield* start(make({ dial: hub.dial, token: () => String(++asked) }))
+        if (state === "Connected") hub.welcome = welcome
+        for (let expired = 1; expired <= kept; expired++) yield* expire(hub)
+        assert.deepStrictEqual(shownTo(hub), ["1", "2"])
+        if (state === undefined) assert.include(JSON.stringify(reasonOf(made)), "token-expired")
+        else assert.strictEqual((yield* (yield* Fiber.join(made)).state)._tag, state)
+      }
+    })
+  )
+
   it.effect("token - without the first one there is no client", () =>
     Effect.gen(function* () {
       const hub = new FakeHub()

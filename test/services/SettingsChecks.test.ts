@@ -44,6 +44,26 @@ describe("settings - unknown keys", () => {
       ])
     })
   )
+
+  it.effect("in the environment they stop the start if they could have turned authentication on", () =>
+    Effect.gen(function* () {
+      const env = { POLESTAR_AUTH_JWT_SECRT: "hunter2", POLESTAR_AUTHKEYS: "x", POLESTAR_AUTH_OTHER: "" }
+      const problems = yield* problemsOf(load({ env }))
+      assert.deepStrictEqual(
+        problems.map(({ message, reason }) => [reason, message]),
+        [
+          [
+            "unknown-key",
+            'POLESTAR_AUTH_JWT_SECRT (the environment): unknown setting; did you mean "POLESTAR_AUTH_JWT_SECRET"?'
+          ],
+          [
+            "unknown-key",
+            'POLESTAR_AUTHKEYS (the environment): unknown setting; did you mean "POLESTAR_AUTH_KEYS"?'
+          ]
+        ]
+      )
+    })
+  )
 })
 
 describe("settings - without effect", () => {

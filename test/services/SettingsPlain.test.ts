@@ -81,6 +81,21 @@ describe("settings - plain names", () => {
     })
   )
 
+  it.effect.each(["READ_TIMEOUT", "WRITE_TIMEOUT"])("%s is a duration, and no bare number", (name) =>
+    Effect.gen(function* () {
+      const key = plainVariables[name] ?? "ip"
+      const [problem, ...rest] = yield* problemsOf(load({ env: { [name]: "30" } }))
+      assert.deepStrictEqual(rest, [])
+      assert.strictEqual(
+        problem.message,
+        `${key} (${name}): found "30"; allowed: a duration with its unit, such as "30s" or "500ms"`
+      )
+      // By the hub's own names a number is milliseconds, as everywhere.
+      const settings = yield* load({ env: { [name]: "30", [environmentName(key)]: "40" } })
+      assert.strictEqual(settings[key], 40)
+    })
+  )
+
   it.effect("stop the start where nothing else is given and they are wrong", () =>
     Effect.gen(function* () {
       const [problem, ...rest] = yield* problemsOf(load({ env: { PORT: "tcp://other" } }))

@@ -43,6 +43,11 @@ export class Dispatcher {
     this.reading.clear()
   }
 
+  /** Whether more is being read for the members, of which they will be told when it is over. */
+  get isReading(): boolean {
+    return this.isFilling || (this.mayGive && this.reading.size > 0)
+  }
+
   /** Gives members what they have room for. */
   dispatch(): void {
     this.isToDispatch = true
@@ -146,6 +151,7 @@ export class Dispatcher {
     this.isFilling = true
     const ended = Effect.sync(() => {
       this.isFilling = false
+      for (const { session } of this.group.members) session.outlet.groupRead?.()
     })
     this.group.registry.system.fork(Effect.ensuring(this.fillAll(), ended))
   }

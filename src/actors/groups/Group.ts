@@ -225,6 +225,11 @@ export class Group implements Follower {
     return fate === "park" && lane.parked >= maxParked ? "dead" : fate
   }
 
+  /** Whether what its members have room for is still being read from the log. */
+  get isReading(): boolean {
+    return this.dispatcher.isReading
+  }
+
   /** Gives members what they have room for. */
   dispatch(): void {
     this.dispatcher.dispatch()

@@ -11,7 +11,7 @@ import { checkTopicName } from "../TopicName.ts"
 import { JsonFields } from "./JsonFields.ts"
 import { defaultJsonLimits, type JsonLimits } from "./JsonLimits.ts"
 import { JsonScan } from "./JsonScan.ts"
-import { messageNames, type OutgoingMessage, readMessage, readTime } from "./MessageFields.ts"
+import { messageNames, type OutgoingMessage, readMessage, readMessageIds, readTime } from "./MessageFields.ts"
 import type { JsonFault } from "./Problem.ts"
 import { parseStart } from "./StartText.ts"
 
@@ -21,23 +21,33 @@ export type Dialect = "event" | "message"
 /** Given back as it came: a number stays a number. */
 export type RequestId = string | number
 
-export interface Subscribe {
+/** What is wrong with one topic of several. */
+export interface TopicFault extends JsonFault {
+  readonly topic: string
+}
+
+interface Topics {
+  readonly dialect: Dialect
+  /** Valid patterns, none twice. */
+  readonly topics: ReadonlyArray<string>
+  /** Those of several that are no patterns; there is at least one of either. */
+  readonly refused: ReadonlyArray<TopicFault>
+}
+
+export interface Subscribe extends Topics {
   readonly _tag: "Subscribe"
   readonly requestId: RequestId | undefined
-  readonly dialect: Dialect
-  /** Valid patterns, at least one, none twice. */
-  readonly topics: ReadonlyArray<string>
   readonly clientId: string | undefined
   /** From `last_n` or `from`; absent is now. */
   readonly start: Start | undefined
   readonly overflow: Overflow | undefined
+  /** Whether the client gets what it publishes itself; absent is so. */
+  readonly echo: boolean | undefined
 }
 
-export interface Unsubscribe {
+export interface Unsubscribe extends Topics {
   readonly _tag: "Unsubscribe"
   readonly requestId: RequestId | undefined
-  readonly dialect: Dialect
-  readonly topics: ReadonlyArray<string>
 }
 
 export interface Publish extends OutgoingMessage {
@@ -61,6 +71,8 @@ export interface Ping {
 export interface Fault extends JsonFault {
   readonly _tag: "Fault"
   readonly requestId: RequestId | undefined
+  /** The one that the request was about; not checked. */
+  readonly topic: string | undefined
 }
 
 export type ClientRequest = Subscribe | Unsubscribe | Publish | Ack | Ping
@@ -78,6 +90,7 @@ const names = new Set([
   "last_n",
   "from",
   "overflow",
+  "echo",
   "message",
   "message_id",
   "message_ids"
@@ -95,19 +108,22 @@ export const decodeClientJson = (
   const bytes = typeof text === "string" ? encodeText(text) : text
   if (bytes.length > limits.maxBytes) return tooLarge(limits)
   const fields = JsonFields.read(bytes, 0, bytes.length, names, new JsonScan(limits.maxDepth))
-  if (!(fields instanceof JsonFields)) return { _tag: "Fault", ...fields, requestId: undefined }
+  if (!(fields instanceof JsonFields)) return { _tag: "Fault", ...fields, ...unread }
   const requestId = readRequestId(fields)
   const request = readRequest(fields, requestId, limits)
   if (request !== undefined && fields.fault === undefined) return request
   const fault = fields.fault ?? { code: "BAD_REQUEST", message: "it is not a request" }
-  return { _tag: "Fault", ...fault, requestId }
+  const topic = fields.isText("topic") && !fields.has("topics") ? fields.text("topic") : undefined
+  return { _tag: "Fault", ...fault, requestId, topic }
 }
+
+const unread = { requestId: undefined, topic: undefined } as const
 
 const tooLarge = (limits: JsonLimits): Fault => ({
   _tag: "Fault",
   code: "MESSAGE_TOO_LARGE",
   message: `it is larger than ${limits.maxBytes} bytes`,
-  requestId: undefined
+  ...unread
 })
 
 const readRequestId = (fields: JsonFields): RequestId | undefined => {
@@ -135,8 +151,7 @@ const readRequest = (
     case "publish":
       return readPublish(fields, requestId, limits)
     case "ack": {
-      const one = fields.text("message_id")
-      const messageIds = one === undefined ? fields.texts("message_ids", limits.maxMessageIds) : [one]
+      const messageIds = readMessageIds(fields, limits)
       if (messageIds.length > 0) return { _tag: "Ack", requestId, messageIds }
       return fields.fail("MISSING_MESSAGE_ID", "an ack needs a `message_id` or `message_ids`")
     }
@@ -147,20 +162,26 @@ const readRequest = (
   }
 }
 
-/** The dialect is that of the field that names the topics; `topics` if there are both. */
-const readTopics = (
-  fields: JsonFields,
-  limits: JsonLimits
-): { readonly dialect: Dialect; readonly topics: ReadonlyArray<string> } | undefined => {
+/** The dialect is that of the field that names the topics. One that is wrong does not keep the others from being done. */
+const readTopics = (fields: JsonFields, limits: JsonLimits): Topics | undefined => {
   const list = fields.texts("topics", limits.maxTopics)
-  const one = list.length > 0 ? undefined : fields.text("topic")
-  const topics = one === undefined ? list : [one]
-  if (topics.length === 0) return fields.fail("MISSING_TOPIC", "a `topic` or `topics` is needed")
-  for (const topic of topics) {
-    const error = checkPattern(topic)
+  const one = fields.text("topic")
+  if (one !== undefined && list.length > 0)
+    return fields.fail("BAD_REQUEST", "`topic` and `topics` exclude each other")
+  if (one !== undefined) {
+    const error = checkPattern(one)
     if (error !== undefined) return fields.fail("INVALID_TOPIC", error.message)
+    return { dialect: "event", topics: [one], refused: [] }
   }
-  return { dialect: one === undefined ? "message" : "event", topics }
+  if (list.length === 0) return fields.fail("MISSING_TOPIC", "a `topic` or `topics` is needed")
+  const topics: Array<string> = []
+  const refused: Array<TopicFault> = []
+  for (const topic of list) {
+    const error = checkPattern(topic)
+    if (error === undefined) topics.push(topic)
+    else refused.push({ topic, code: "INVALID_TOPIC", message: error.message })
+  }
+  return { dialect: "message", topics, refused }
 }
 
 const readSubscribe = (
@@ -172,8 +193,19 @@ const readSubscribe = (
   const clientId = fields.clientId()
   const start = readStart(fields)
   const overflow = readOverflow(fields)
-  return topics && { _tag: "Subscribe", requestId, ...topics, clientId, start, overflow }
+  const echo = fields.boolean("echo")
+  const isGroup = topics?.dialect === "message" && clientId !== undefined
+  if (isGroup && start?._tag === "Last") return notWithClientId(fields, "last_n", "use `from`")
+  if (isGroup && overflow !== undefined)
+    return notWithClientId(fields, "overflow", "nothing is dropped of what is kept for it")
+  if (isGroup && echo === false)
+    return notWithClientId(fields, "echo: false", "it gets all that is kept for it, its own too")
+  return topics && { _tag: "Subscribe", requestId, ...topics, clientId, start, overflow, echo }
 }
+
+/** What a live subscription may ask for and a group cannot do. */
+const notWithClientId = (fields: JsonFields, field: string, why: string): undefined =>
+  fields.fail("BAD_REQUEST", `\`${field}\` and \`client_id\` exclude each other: ${why}`)
 
 const readStart = (fields: JsonFields): Start | undefined => {
   const count = fields.integer("last_n", 0, maxLast) ?? 0

@@ -14,7 +14,9 @@ const quote = 0x22
 const backslash = 0x5c
 const openList = 0x5b
 const openObject = 0x7b
+const letterF = 0x66
 const letterN = 0x6e
+const letterT = 0x74
 
 /** Keys up to this length are looked at: no name that is known is longer. */
 const longestKey = 64
@@ -156,6 +158,15 @@ export class JsonFields {
     const value = this.number(name, minimum, maximum)
     if (value === undefined || Number.isInteger(value)) return value
     return this.fail("BAD_REQUEST", `\`${name}\` must be a whole number`)
+  }
+
+  boolean(name: string): boolean | undefined {
+    const at = this.given(name)
+    if (at < 0) return undefined
+    // It is JSON, so the first letter says which word it is.
+    const letter = this.bytes[at]
+    if (letter === letterT || letter === letterF) return letter === letterT
+    return this.fail("BAD_REQUEST", `\`${name}\` must be true or false`)
   }
 
   object(name: string, names: Names): JsonFields | undefined {

@@ -22,6 +22,10 @@ export class LineSplitter {
   private kept: Uint8Array = new Uint8Array(0)
   private used = 0
   private isTooLong = false
+  /** Lines that have ended, blank ones too. */
+  private ended = 0
+  /** Of the lines that were answered last, which lines of the input they are, from 1. */
+  numbers: ReadonlyArray<number> = []
 
   constructor(maxLineBytes: number) {
     this.maxLineBytes = maxLineBytes
@@ -30,14 +34,18 @@ export class LineSplitter {
   /** The lines that end in this chunk. A line that is too long is answered once, when it ends. */
   push(chunk: Uint8Array): ReadonlyArray<Line> {
     const lines: Array<Line> = []
+    const numbers: Array<number> = []
     let start = 0
     for (;;) {
       const end = chunk.indexOf(lineFeed, start)
       if (end < 0) break
       this.line(chunk, start, end, lines)
+      this.ended++
+      if (lines.length > numbers.length) numbers.push(this.ended)
       start = end + 1
     }
     this.keep(chunk, start, chunk.length)
+    this.numbers = numbers
     return lines
   }
 
@@ -45,6 +53,8 @@ export class LineSplitter {
   finish(): ReadonlyArray<Line> {
     const lines: Array<Line> = []
     this.line(this.kept, 0, 0, lines)
+    this.numbers = lines.map(() => this.ended + 1)
+    this.ended = 0
     return lines
   }
 

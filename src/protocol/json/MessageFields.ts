@@ -43,6 +43,13 @@ export interface OutgoingMessage {
   readonly timestamp: string | undefined
 }
 
+/** What an ack names, each once: `message_id`, `message_ids` or both. */
+export const readMessageIds = (fields: JsonFields, limits: JsonLimits): ReadonlyArray<string> => {
+  const one = fields.text("message_id")
+  const several = fields.texts("message_ids", limits.maxMessageIds)
+  return one === undefined || several.includes(one) ? several : [one, ...several]
+}
+
 /** Reads the fields of a message; `undefined` if `fields.fault` is set. */
 export const readMessage = (fields: JsonFields, limits: JsonLimits): OutgoingMessage | undefined => {
   const message: Message = {

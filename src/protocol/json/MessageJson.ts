@@ -8,7 +8,7 @@ import { JsonFields } from "./JsonFields.ts"
 import { defaultJsonLimits, type JsonLimits } from "./JsonLimits.ts"
 import { JsonScan } from "./JsonScan.ts"
 import { JsonWriter } from "./JsonWriter.ts"
-import { messageNames, type OutgoingMessage, readMessage } from "./MessageFields.ts"
+import { messageNames, type OutgoingMessage, readMessage, readMessageIds } from "./MessageFields.ts"
 import { messageIdOf } from "./MessageId.ts"
 import type { JsonCode, JsonFault } from "./Problem.ts"
 import { type Texts, textStart } from "./Texts.ts"
@@ -104,8 +104,7 @@ export const decodeAckBody = (
   if (bytes.length > limits.maxBytes) return tooLarge(limits.maxBytes)
   const fields = JsonFields.read(bytes, 0, bytes.length, ackNames, new JsonScan(limits.maxDepth))
   if (!(fields instanceof JsonFields)) return { _tag: "Fault", ...fields }
-  const one = fields.text("message_id")
-  const messageIds = one === undefined ? fields.texts("message_ids", limits.maxMessageIds) : [one]
+  const messageIds = readMessageIds(fields, limits)
   const clientId = fields.clientId()
   if (fields.fault !== undefined) return { _tag: "Fault", ...fields.fault }
   if (messageIds.length === 0) return fault("MISSING_MESSAGE_ID", "`message_ids` is needed")

@@ -36,7 +36,9 @@ export const problemKinds = {
   MISSING_TOPIC: { status: 422, summary: "A topic is needed." },
   MISSING_MESSAGE: { status: 422, summary: "A message with a payload is needed." },
   MISSING_MESSAGE_ID: { status: 422, summary: "The id of a message is needed." },
+  UPGRADE_REQUIRED: { status: 426, summary: "This address speaks WebSocket alone." },
   RATE_LIMITED: { status: 429, summary: "There were too many requests.", retryAfter: 1 },
+  HEAD_TOO_LARGE: { status: 431, summary: "The head of the request is larger than is allowed." },
   BUFFER_OVERFLOW: { status: 503, summary: "The client was too slow, and is disconnected.", retryAfter: 1 },
   INTERNAL: { status: 500, summary: "The hub failed." },
   UNSUPPORTED: { status: 501, summary: "This hub cannot do that." },
@@ -108,7 +110,9 @@ const phrases: { readonly [status: number]: string } = {
   413: "Content Too Large",
   415: "Unsupported Media Type",
   422: "Unprocessable Content",
+  426: "Upgrade Required",
   429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   501: "Not Implemented",
   503: "Service Unavailable"
@@ -151,6 +155,7 @@ export const problemOfError = (error: ErrorCode, detail?: string, retryAfter?: n
 export const problemHeaders = (problem: Problem): Readonly<Record<string, string>> => ({
   "content-type": problemContentType,
   ...(problem.retry_after === undefined ? {} : { "retry-after": String(problem.retry_after) }),
+  ...(problem.status === 426 ? { upgrade: "websocket", connection: "Upgrade" } : {}),
   ...(problem.status !== 401
     ? {}
     : {

@@ -71,6 +71,8 @@ export interface ErrorText {
   /** The table's own sentence if absent. */
   readonly message?: string | undefined
   readonly requestId?: RequestId | undefined
+  /** The topic or pattern that it is about, if it is about one. */
+  readonly topic?: string | undefined
   /** Seconds after which the same request may succeed; the table's own if absent. */
   readonly retryAfter?: number | undefined
 }
@@ -82,6 +84,7 @@ export const encodeError = (error: ErrorText, now: number): Uint8Array => {
   return encodeJson({
     type: "error",
     ...requestField(error.requestId),
+    ...(error.topic === undefined ? {} : { topic: error.topic }),
     error: {
       code: error.code,
       message: error.message ?? kind.summary,

@@ -19,15 +19,17 @@ const longestDelivery = 262_144
 /** Control frames that may wait while the peer takes nothing. */
 const maxControlBytes = 1_048_576
 
-/** How a connection ended. */
 /** Bytes that a hub must take in a frame: with less, subscriptions and names do not fit. */
 const smallestMaxFrame = 4096
 
+/** How a connection ended. */
 export interface ConnectionEnd {
   readonly reason: CloseReason
   readonly message: string
   /** Whether the hub said that connecting again would end the same way. */
   readonly isFinal: boolean
+  /** Whether what answered is no hub; `message` then says what it is. */
+  readonly isForeign?: boolean
 }
 
 export interface ConnectionListener {
@@ -43,6 +45,13 @@ export interface ConnectionListener {
 export interface TurnSource {
   readonly write: () => void
 }
+
+const httpSpoken =
+  "what answers there speaks HTTP; give the hub's TCP port (24353 unless set), or connect by WebSocket"
+
+/** Whether an answer begins as every one of HTTP does; read as a frame, it would be one of a gigabyte. */
+const isHttp = (chunk: Uint8Array): boolean =>
+  chunk.length >= 5 && String.fromCharCode(...chunk.subarray(0, 5)) === "HTTP/"
 
 export class ClientConnection {
   end: ConnectionEnd | undefined
@@ -222,7 +231,8 @@ export class ClientConnection {
   private receivedHello(chunk: Uint8Array, held: number): boolean {
     const { reader } = this
     if (!reader.next()) {
-      if (reader.error !== undefined) this.failFraming(reader)
+      if (held === 0 && isHttp(chunk)) this.endForeign(httpSpoken)
+      else if (reader.error !== undefined) this.failFraming(reader)
       return false
     }
     const frame = decodeFrame(reader.buffer, reader.start, reader.end)
@@ -241,6 +251,12 @@ export class ClientConnection {
       return true
     }
     return false
+  }
+
+  /** Nothing is said to what would not understand it. */
+  private endForeign(message: string): void {
+    this.finish({ reason: "protocol-error", message, isFinal: false, isForeign: true })
+    this.duplex.end()
   }
 
   private isUnderstood(reader: FrameReader): boolean {

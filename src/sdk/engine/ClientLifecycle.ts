@@ -44,11 +44,18 @@ export const run = Effect.fnUntraced(function* (self: Lifecycle): Effect.fn.Retu
   const newSchedule = Schedule.toStepWithSleep(engine.options.reconnect)
   let step = yield* newSchedule
   let attempt = 1
+  // A token that was kept somewhere may have expired there; whoever has it is asked for a new one, once.
+  let mayAskAgain = true
   while (true) {
     const outcome = yield* Effect.scoped(connectOnce(self))
     const { cause, end, held } = outcome
     if (engine.ended !== undefined) return
-    if (!(yield* Deferred.isDone(first))) return yield* giveUp(self, end, cause)
+    if (!(yield* Deferred.isDone(first))) {
+      if (end.isFinal || end.reason !== "token-expired" || !mayAskAgain)
+        return yield* giveUp(self, end, cause)
+      mayAskAgain = false
+      continue
+    }
     if (end.isFinal) return yield* giveUp(self, end, disconnected(end))
     attempt = held === undefined ? attempt + 1 : 1
     if (held !== undefined && held >= heldAfter) step = yield* newSchedule
@@ -157,6 +164,7 @@ const disconnected = ({ message, reason }: ConnectionEnd): PolestarError =>
 
 const causeOf = (end: ConnectionEnd, held: number | undefined): PolestarError => {
   if (end.isFinal) return disconnected(end)
+  if (end.isForeign === true) return connectFailed(new Error(end.message))
   const lost = failed(new ConnectionLost({ closeReason: end.reason }))
   return held === undefined ? connectFailed(lost) : lost
 }

@@ -177,7 +177,7 @@ export class OutboundBatches {
         this.rests.begin(frame.lane)
       } else {
         this.rests.forget(frame.lane)
-        this.fail(frame, failure(new Rejected({ code, message })))
+        this.fail(frame, failure(new Rejected({ code, message, about: frame.lane.topic })))
       }
     }
     this.changed()

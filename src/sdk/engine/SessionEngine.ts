@@ -11,7 +11,7 @@ import { type CloseReason, mayReconnect } from "../../protocol/CloseReason.ts"
 import { isTransient } from "../../protocol/ErrorCode.ts"
 import type { FrameOf } from "../../protocol/Frame.ts"
 import type { JoinOptions, SubscribeOptions } from "../Client.ts"
-import { Disconnected, PolestarError } from "../PolestarError.ts"
+import { Disconnected, PolestarError, rejectedAbout } from "../PolestarError.ts"
 import type { MemberLink } from "./Acknowledgements.ts"
 import type { ClientConnection } from "./ClientConnection.ts"
 import type { Counters } from "./Counters.ts"
@@ -252,7 +252,8 @@ export class SessionEngine {
   }
 
   private notSubscribed(number: number, subscription: InboundQueue, error: PolestarError): void {
-    if (!this.isPassing(error, subscription.isConfirmed)) this.unsubscribe(subscription, Exit.fail(error))
+    if (!this.isPassing(error, subscription.isConfirmed))
+      this.unsubscribe(subscription, Exit.fail(rejectedAbout(error, subscription.pattern)))
     else if (error.reason._tag === "Rejected") {
       this.host.limits.timers.after(reopenDelay, () => {
         if (number === this.number && !subscription.hasEnded) this.ask(subscription)

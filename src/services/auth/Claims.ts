@@ -8,7 +8,15 @@
  */
 import type { JWTPayload } from "jose"
 import type { PatternSet } from "../../protocol/PatternSet.ts"
-import { type Identity, isName, readLimits, readPatterns } from "./Identity.ts"
+import {
+  type Identity,
+  isName,
+  limitsAllowed,
+  nameLength,
+  patternsAllowed,
+  readLimits,
+  readPatterns
+} from "./Identity.ts"
 
 export interface ClaimDefaults {
   readonly publish: PatternSet
@@ -17,16 +25,20 @@ export interface ClaimDefaults {
   readonly clockTolerance: number
 }
 
-/** The identity, or `undefined` if a claim is there and cannot be read, or if there is no `sub`. */
-export const identityOf = (claims: JWTPayload, defaults: ClaimDefaults): Identity | undefined => {
+/** The identity, or which claim cannot be read; only `sub` must be there. What a claim holds is not quoted. */
+export const identityOf = (claims: JWTPayload, defaults: ClaimDefaults): Identity | string => {
   const { exp, sub } = claims
-  if (!isName(sub)) return undefined
+  if (sub === undefined) return "no sub; it must be there, since it is the id"
+  if (!isName(sub)) return unreadable("sub", `one line of 1 to ${nameLength} characters`)
   const publish = claims.publish === undefined ? defaults.publish : readPatterns(claims.publish)
   const subscribe = claims.subscribe === undefined ? defaults.subscribe : readPatterns(claims.subscribe)
   const groups = claims.consumerGroups === undefined ? undefined : readPatterns(claims.consumerGroups)
   const limits = claims.limits === undefined ? {} : readLimits(claims.limits)
-  if (publish === undefined || subscribe === undefined || limits === undefined) return undefined
-  if (groups === undefined && claims.consumerGroups !== undefined) return undefined
+  if (publish === undefined) return unreadable("publish", patternsAllowed)
+  if (subscribe === undefined) return unreadable("subscribe", patternsAllowed)
+  if (groups === undefined && claims.consumerGroups !== undefined)
+    return unreadable("consumerGroups", patternsAllowed)
+  if (limits === undefined) return unreadable("limits", limitsAllowed)
   return {
     kind: "jwt",
     id: sub,
@@ -38,3 +50,5 @@ export const identityOf = (claims: JWTPayload, defaults: ClaimDefaults): Identit
     expiresAt: exp === undefined ? Number.POSITIVE_INFINITY : exp * 1000 + defaults.clockTolerance
   }
 }
+
+const unreadable = (claim: string, allowed: string): string => `${claim} cannot be read; allowed: ${allowed}`

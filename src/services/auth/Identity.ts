@@ -90,7 +90,7 @@ export const readPatterns = (given: unknown): PatternSet | undefined => {
   return set instanceof PatternSet ? set : undefined
 }
 
-const limitNames = ["messagesPerMinute", "connections", "messageSize"] as const
+export const limitNames = ["messagesPerMinute", "connections", "messageSize"] as const
 
 /** What is allowed where `readLimits` reads, for an error. */
 export const limitsAllowed = `${limitNames.join(", ")}, each an integer of 1 or more`

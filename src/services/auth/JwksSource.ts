@@ -7,7 +7,7 @@
  */
 import { Clock, Data, Deferred, Effect, FileSystem, Predicate, Result, type Scope } from "effect"
 import { createLocalJWKSet, errors, type JWTHeaderParameters, type LocalJWKSet } from "jose"
-import { AuthError } from "./AuthError.ts"
+import { type AuthError, authError } from "./AuthError.ts"
 
 /** A key with which a signature can be checked. */
 export type VerifyingKey = Awaited<ReturnType<LocalJWKSet>>
@@ -124,15 +124,15 @@ class JwksCache {
       } else if (age >= this.pace.maxAge && this.mayTry(now)) yield* this.start
       const set = this.set
       if (set === undefined || (yield* Clock.currentTimeMillis) - this.loadedAt >= staleLimit) {
-        return yield* new AuthError({ reason: "jwks-unavailable" })
+        return yield* authError("jwks-unavailable")
       }
       const found = yield* keysIn(set, header)
       if (found.length > 0) return found
-      if (!this.mayTry(now)) return yield* new AuthError({ reason: "unknown-key" })
+      if (!this.mayTry(now)) return yield* notInSet()
       const failure = yield* this.refresh
       const again = yield* keysIn(this.set ?? set, header)
       if (again.length > 0) return again
-      return yield* new AuthError({ reason: failure === undefined ? "unknown-key" : "jwks-unavailable" })
+      return yield* failure === undefined ? notInSet() : authError("jwks-unavailable")
     })
   }
 
@@ -144,6 +144,8 @@ class JwksCache {
     )
   }
 }
+
+const notInSet = (): AuthError => authError("unknown-key", "authJwks has no key for its kid and alg")
 
 /** The keys of a set that fit a header: by its key's id, or all of its kind if it names none. */
 const keysIn = (set: LocalJWKSet, header: JWTHeaderParameters): Effect.Effect<ReadonlyArray<VerifyingKey>> =>

@@ -36,7 +36,7 @@ export interface JwtKeys {
 /** Bytes of a PEM. */
 const pemLimit = 65_536
 
-/** Reads the keys, and fails with everything that is wrong with them. */
+/** Reads the keys, and fails with everything that is wrong with them. Without any, no token is accepted. */
 export const makeJwtKeys = Effect.fnUntraced(function* (options: JwtKeysOptions) {
   const problems: Array<SettingsProblem> = []
   const refuse = (key: keyof JwtKeysOptions, text: string): void => {
@@ -52,10 +52,6 @@ export const makeJwtKeys = Effect.fnUntraced(function* (options: JwtKeysOptions)
   if (options.authJwks !== undefined && options.authJwtPublicKey !== undefined) {
     refuse("authJwks", "found together with authJwtPublicKey; allowed: one of them")
   }
-  if (!options.authJwtSecret && !options.authJwtPublicKey && !options.authJwks) {
-    refuse("authJwtSecret", "tokens need a key; allowed: authJwtSecret, authJwtPublicKey or authJwks")
-  }
-
   const sources = new Map<JwtAlgorithm, JwksSource["keysFor"]>()
   for (const one of [secret, pem]) {
     if (typeof one === "object") sources.set(one.algorithm, () => Effect.succeed([one.key]))

@@ -2,12 +2,13 @@
  * Checks JSON Web Tokens and reads identities from them. The signature is checked first, by `jose`, so that no claim
  * of a forged token ever decides what the answer is; then the times, the audience and the issuer; then the claims.
  *
- * Its errors say why, and hold nothing of the token: `jose`'s own hold all claims, so they are not passed on.
+ * Its errors say why, by the names of claims, and hold nothing of the token: `jose`'s own hold all claims, so they are not
+ * passed on.
  */
 import { Clock, Effect } from "effect"
 import { decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose"
 import type { PatternSet } from "../../protocol/PatternSet.ts"
-import { AuthError, type AuthReason } from "./AuthError.ts"
+import { type AuthError, authError } from "./AuthError.ts"
 import { identityOf } from "./Claims.ts"
 import type { Identity } from "./Identity.ts"
 import type { JwtKeys } from "./JwtKeys.ts"
@@ -37,31 +38,33 @@ export const makeJwtVerifier = (
   rules: JwtRules
 ): ((token: string) => Effect.Effect<Identity, AuthError>) =>
   Effect.fnUntraced(function* (token: string) {
-    if (token.length > tokenLength || !tokenForm.test(token)) return yield* refused("malformed")
+    if (token.length > tokenLength)
+      return yield* authError("malformed", `longer than ${tokenLength} characters`)
+    if (!tokenForm.test(token)) return yield* authError("malformed", "neither an API key nor a JWT")
     const header = yield* Effect.try({
       try: () => decodeProtectedHeader(token),
-      catch: () => refused("malformed")
+      catch: () => authError("malformed", "its header cannot be read")
     })
     const { alg } = header
-    if (typeof alg !== "string") return yield* refused("malformed")
-    if (!algorithms.has(alg)) return yield* refused("unsupported-algorithm")
+    if (typeof alg !== "string") return yield* authError("malformed", "no alg in its header")
+    if (!algorithms.has(alg)) {
+      return yield* authError("unsupported-algorithm", `alg is none of ${[...algorithms].join(", ")}`)
+    }
     const keys = yield* keysFor({ ...header, alg })
     const now = yield* Clock.currentTimeMillis
     const options = verifyOptions(rules, alg, now)
-    let error = refused("unknown-key")
+    let error = authError("unknown-key")
     for (const key of keys) {
       const verified = yield* Effect.result(
-        Effect.tryPromise({ try: () => jwtVerify(token, key, options), catch: reasonOf })
+        Effect.tryPromise({ try: () => jwtVerify(token, key, options), catch: errorOf })
       )
       if (verified._tag === "Success") return yield* accept(verified.success.payload, rules)
-      error = refused(verified.failure)
+      error = verified.failure
       // With any other, the signature was right.
-      if (verified.failure !== "bad-signature") break
+      if (error.reason !== "bad-signature") break
     }
     return yield* error
   })
-
-const refused = (reason: AuthReason): AuthError => new AuthError({ reason })
 
 const verifyOptions = (rules: JwtRules, alg: string, now: number): JWTVerifyOptions => ({
   algorithms: [alg],
@@ -74,23 +77,40 @@ const verifyOptions = (rules: JwtRules, alg: string, now: number): JWTVerifyOpti
 
 const accept = (claims: JWTPayload, rules: JwtRules): Effect.Effect<Identity, AuthError> => {
   // RFC 7519, 4.1.3: who does not find itself in the audience must refuse.
-  if (rules.audience === undefined && claims.aud !== undefined) return Effect.fail(refused("wrong-audience"))
+  if (rules.audience === undefined && claims.aud !== undefined) {
+    return Effect.fail(authError("wrong-audience", "it has aud, and authAudience is not set"))
+  }
   const identity = identityOf(claims, rules)
-  return identity === undefined ? Effect.fail(refused("malformed")) : Effect.succeed(identity)
+  return typeof identity === "string"
+    ? Effect.fail(authError("malformed", identity))
+    : Effect.succeed(identity)
 }
 
-const reasonOf = (error: unknown): AuthReason => {
-  if (error instanceof errors.JWTExpired) return "expired"
-  if (error instanceof errors.JWTClaimValidationFailed) return reasonOfClaim(error)
-  if (error instanceof errors.JWSSignatureVerificationFailed) return "bad-signature"
-  if (error instanceof errors.JOSEAlgNotAllowed) return "unsupported-algorithm"
-  if (error instanceof errors.JOSEError) return "malformed"
-  // A key that the algorithm cannot use, such as one of RSA that is too short.
-  return "unknown-key"
+const errorOf = (error: unknown): AuthError => {
+  if (error instanceof errors.JWTExpired) return authError("expired")
+  if (error instanceof errors.JWTClaimValidationFailed) return errorOfClaim(error)
+  if (error instanceof errors.JWSSignatureVerificationFailed) return authError("bad-signature")
+  if (error instanceof errors.JOSEAlgNotAllowed) return authError("unsupported-algorithm")
+  if (error instanceof errors.JOSEError) return authError("malformed", "its claims cannot be read")
+  return authError("unknown-key", "the key is not one for its alg")
 }
 
-const reasonOfClaim = ({ claim, reason }: errors.JWTClaimValidationFailed): AuthReason => {
-  if (claim === "aud") return "wrong-audience"
-  if (claim === "iss") return "wrong-issuer"
-  return claim === "nbf" && reason === "check_failed" ? "not-yet-valid" : "malformed"
+/** The claims that are checked here. Any other name would be the token's. */
+const checkedClaims = ["exp", "nbf", "iat"] as const
+
+const errorOfClaim = ({ claim, reason }: errors.JWTClaimValidationFailed): AuthError => {
+  const isMissing = reason === "missing"
+  if (claim === "aud") {
+    return authError(
+      "wrong-audience",
+      isMissing ? "no aud; authAudience is set" : "aud is none of authAudience"
+    )
+  }
+  if (claim === "iss") {
+    return authError("wrong-issuer", isMissing ? "no iss; authIssuer is set" : "iss is none of authIssuer")
+  }
+  if (claim === "nbf" && reason === "check_failed") return authError("not-yet-valid")
+  if (claim === "exp" && isMissing) return authError("malformed", "no exp; authRequireExpiry is true")
+  const name = checkedClaims.find((each) => each === claim)
+  return authError("malformed", name === undefined ? undefined : `${name} is not a number of seconds`)
 }

@@ -1,9 +1,9 @@
 /**
  * The API keys that the hub accepts: those of its settings and those of a file, which is read again when it changes.
  *
- * A change holds within a second for whoever shows a key then. A file that has gone or can no longer be read changes
- * nothing: the keys that were last read stay, and the log says so once, since a half-written file is to lock nobody
- * out. Removing an entry is what takes a key back.
+ * A change holds within a second for whoever shows a key then, and the log says which keys came and went. A file that has
+ * gone or can no longer be read changes nothing: the keys that were last read stay, and the log says so once, since a
+ * half-written file is to lock nobody out. Removing an entry is what takes a key back.
  */
 import { Clock, Effect, FileSystem, Option } from "effect"
 import { badSecret, type SettingsProblem, settingsError, unknownKey } from "../../protocol/SettingsError.ts"
@@ -38,7 +38,7 @@ export const makeKeyRing = Effect.fnUntraced(function* (options: {
   const path = options.file
   const context = Effect.provideService(FileSystem.FileSystem, files)
   const first = yield* readKeysFile(path, own.keys)
-  const problems = [...own.problems, ...first.problems]
+  const problems = [...own.problems, ...first.problems.map(ofFile)]
   if (problems.length > 0) return yield* settingsError(problems, first.cause)
 
   let keys: Keys = first.keys
@@ -53,8 +53,18 @@ export const makeKeyRing = Effect.fnUntraced(function* (options: {
     stamp = found
     const again = yield* context(readKeysFile(path, own.keys))
     const complaint = again.problems.map(({ message }) => message).join("; ")
-    if (complaint === "") keys = again.keys
-    else if (complaint !== logged) yield* Effect.logError(`the keys read before stay in force: ${complaint}`)
+    if (complaint === "") {
+      const before = keys
+      keys = again.keys
+      const changes = changesBetween(before, keys)
+      // A young file is read again though nothing in it changed.
+      if (logged !== "" || changes !== undefined) {
+        const line = { file: path, keys: keys.size, ...changes }
+        yield* Effect.annotateLogs(Effect.logInfo("the keys file was read again"), line)
+      }
+    } else if (complaint !== logged) {
+      yield* Effect.logError(`the keys read before stay in force: ${complaint}`)
+    }
     logged = complaint
   })
 
@@ -70,6 +80,36 @@ export const makeKeyRing = Effect.fnUntraced(function* (options: {
     })
   } satisfies KeyRing
 })
+
+/** The ids of keys that came, that went, and that are another key or may do something else; absent where there are none. */
+const changesBetween = (before: Keys, now: Keys) => {
+  const ids = [...now.keys()]
+  const added = ids.filter((id) => !before.has(id))
+  const removed = [...before.keys()].filter((id) => !now.has(id))
+  const changed = ids.filter((id) => {
+    const old = before.get(id)?.identity.revision
+    const revision = now.get(id)?.identity.revision
+    return old !== undefined && (old.key !== revision?.key || old.rights !== revision.rights)
+  })
+  const lists = Object.entries({ added, removed, changed }).filter(([, list]) => list.length > 0)
+  return lists.length === 0
+    ? undefined
+    : Object.fromEntries(lists.map(([name, list]) => [name, shownIds(list)]))
+}
+
+/** Ids that one line of the log names. */
+const shown = 20
+
+const shownIds = (ids: ReadonlyArray<string>): string => {
+  const more = ids.length > shown ? ` and ${ids.length - shown} more` : ""
+  return `${ids.slice(0, shown).join(", ")}${more}`
+}
+
+/** A problem of the whole file says which setting named it. */
+const ofFile = (problem: SettingsProblem): SettingsProblem =>
+  problem.key === undefined
+    ? { ...problem, key: "authKeysFile", message: `authKeysFile: ${problem.message}` }
+    : problem
 
 interface KeysFileContent {
   readonly keys: Keys

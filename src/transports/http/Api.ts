@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { linesContentType } from "./BulkLines.ts"
+import { described } from "./Description.ts"
 import * as Schemas from "./Schemas.ts"
 import { problems } from "./Schemas.ts"
 
@@ -51,7 +52,7 @@ const publishBulk = HttpApiEndpoint.post("publishBulk", "/api/v1/messages/bulk",
   )
 )
 
-const reading = { topics: optionalKey(String), from: optionalKey(String) }
+const reading = { topics: optionalKey(String), from: optionalKey(String), last: optionalKey(whole) }
 
 const poll = HttpApiEndpoint.get("poll", "/api/v1/poll", {
   query: {
@@ -67,7 +68,7 @@ const poll = HttpApiEndpoint.get("poll", "/api/v1/poll", {
     "Wait for messages",
     "At once when something waits, else when it comes, else empty after `timeout` seconds. With `client_id`, what is " +
       "not acknowledged comes again; it is the identity's own, unless its `consumerGroups` name it. Without, messages " +
-      "are those from `from` on (now, first, a time, a position, or the `next` of an answer)."
+      "are those from `from` on: now, unless it says otherwise. Give the `next` of each answer as the next `from`."
   )
 )
 
@@ -95,11 +96,11 @@ const stream = HttpApiEndpoint.get("stream", "/api/v1/stream", {
 
 const replay = HttpApiEndpoint.get("replay", "/api/v1/topics/:name/messages", {
   params: { name: String },
-  query: { from: optionalKey(String), limit: optionalKey(whole) },
+  query: { from: optionalKey(String), last: optionalKey(whole), limit: optionalKey(whole) },
   success: Schemas.Messages,
   error: problems(400, 401, 403, 404, 422, 503)
 }).annotateMerge(
-  about("Replay a topic", "From the first message that is kept, unless `from` says otherwise.")
+  about("Replay a topic", "From the first message that is kept, unless `from` or `last` says otherwise.")
 )
 
 const messages = HttpApiGroup.make("messages").add(publish, publishBulk, poll, ack, stream, replay)
@@ -129,6 +130,9 @@ const text = (contentType: string) => String.pipe(HttpApiSchema.asText({ content
 export const metricsContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 const system = HttpApiGroup.make("system").add(
+  HttpApiEndpoint.get("home", "/", { success: Schemas.Home.pipe(HttpApiSchema.status(302)) }).annotateMerge(
+    about("What is where", "Leads to /docs.")
+  ),
   HttpApiEndpoint.get("health", "/health", { success: Schemas.Health }).annotateMerge(
     about("Whether the hub lives", "Also while it drains.")
   ),
@@ -161,6 +165,7 @@ export const Api = HttpApi.make("polestar")
       version: "1",
       description:
         "Publish and read messages. Errors are problem details (RFC 9457) with a `code`. Names of topics are segments " +
-        "joined by dots; where topics are read, `*` is one segment and a final `>` one or more."
+        "joined by dots; where topics are read, `*` is one segment and a final `>` one or more.",
+      transform: ({ components, paths, ...rest }) => ({ ...rest, ...described(paths, components) })
     })
   )

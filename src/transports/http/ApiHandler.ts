@@ -8,7 +8,7 @@ import { Caller } from "./Caller.ts"
 import { closeAfter } from "./CloseSoon.ts"
 import { directPublish } from "./DirectPublish.ts"
 import * as Handlers from "./Handlers.ts"
-import { hiddenParameter, isKnownPath, pathOf } from "./Paths.ts"
+import { hiddenParameter, isKnownPath, pathOf, webSocketPath } from "./Paths.ts"
 import { Web } from "./Web.ts"
 import { type WebAppOptions, webApp } from "./WebApp.ts"
 
@@ -40,10 +40,12 @@ export const notHere =
   (web: Web["Service"]): RequestHandler =>
   (request, response) => {
     const problem = new Caller(web, request).refused(
-      problemOf("NOT_FOUND", "this port is for WebSocket alone, at /ws")
+      pathOf(request.url) === webSocketPath
+        ? problemOf("UPGRADE_REQUIRED")
+        : problemOf("NOT_FOUND", "this port is for WebSocket alone, at /ws")
     )
     closeAfter(request, response)
-    response
-      .writeHead(problem.status, { ...problemHeaders(problem), connection: "close" })
-      .end(JSON.stringify(problem))
+    const headers = problemHeaders(problem)
+    const connection = headers.connection === undefined ? "close" : `${headers.connection}, close`
+    response.writeHead(problem.status, problem.title, { ...headers, connection }).end(JSON.stringify(problem))
   }

@@ -10,7 +10,7 @@ import type { Caller } from "./Caller.ts"
 import { ChunkReader } from "./ChunkReader.ts"
 import { closeAfter } from "./CloseSoon.ts"
 import type { Deadlines } from "./Deadlines.ts"
-import { publishAll, tooLongLine } from "./Publishing.ts"
+import { countRefused, type Outcome, publishAll, tooLongLine } from "./Publishing.ts"
 import type { Refusal } from "./Refusal.ts"
 import { codingRefused } from "./RequestBody.ts"
 
@@ -18,6 +18,10 @@ export const linesContentType = "application/x-ndjson"
 
 export const isLines = (contentType: string | undefined): boolean =>
   contentType !== undefined && /^application\/(x-ndjson|ndjson|jsonl|x-jsonlines)\s*(;|$)/i.test(contentType)
+
+/** What became of the line of that number: a receipt, or an error and the id by which the log has it. */
+const answerTo = (caller: Caller, outcome: Outcome, line: number | undefined): string =>
+  JSON.stringify({ line, ...outcome, ...("error" in outcome ? { instance: caller.instance } : {}) })
 
 /** Writes the response itself, from its first line on. */
 export const publishLines = (caller: Caller, response: ServerResponse): Effect.Effect<void, Refusal> => {
@@ -30,6 +34,7 @@ export const publishLines = (caller: Caller, response: ServerResponse): Effect.E
   const publish = (lines: ReadonlyArray<Uint8Array | "too-long">) => {
     if (lines.length === 0) return Effect.void
     reader.progressed()
+    const { numbers } = splitter
     // A line may be a view of what the splitter uses again.
     const messages = lines.map((line) =>
       line === "too-long" ? tooLongLine : decodePublishBody(line.slice(), limits)
@@ -38,7 +43,9 @@ export const publishLines = (caller: Caller, response: ServerResponse): Effect.E
     const published = Effect.andThen(caller.holds, publishAll(caller, messages))
     return Effect.flatMap(published, (outcomes) => {
       if (!response.headersSent) response.writeHead(202, { "content-type": linesContentType })
-      response.write(`${outcomes.map((outcome) => JSON.stringify(outcome)).join("\n")}\n`)
+      countRefused(caller, messages, outcomes)
+      const answers = outcomes.map((outcome, index) => answerTo(caller, outcome, numbers[index]))
+      response.write(`${answers.join("\n")}\n`)
       return response.writableLength > settings.maxRequestBody
         ? drained(response, deadlines, settings.httpReadTimeout)
         : Effect.void
@@ -57,9 +64,9 @@ export const publishLines = (caller: Caller, response: ServerResponse): Effect.E
     Effect.catch((refused) => {
       if (!response.headersSent) return Effect.fail(refused)
       // The status is said already, so the last line says why it ends here.
-      const { code, detail } = caller.refused(refused.problem)
+      const { code, detail, instance } = caller.refused(refused.problem, refused)
       closeAfter(caller.request, response)
-      response.end(`${JSON.stringify({ error: { code, message: detail }, last: true })}\n`)
+      response.end(`${JSON.stringify({ error: { code, message: detail }, instance, last: true })}\n`)
       return Effect.void
     }),
     Effect.ensuring(Effect.sync(() => reader.close()))

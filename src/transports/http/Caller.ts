@@ -3,14 +3,14 @@ import type { IncomingMessage } from "node:http"
 import { Clock, Context, Effect } from "effect"
 import type { Hub } from "../../actors/Hub.ts"
 import type { Peer } from "../../actors/Refusals.ts"
-import { authCodes, type Problem } from "../../protocol/json/Problem.ts"
+import { authCodes, type Problem, problemOf } from "../../protocol/json/Problem.ts"
 import type { Transport } from "../../protocol/Transport.ts"
 import type { Auth } from "../../services/Auth.ts"
 import type { AuthError } from "../../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../../services/auth/Identity.ts"
 import { limitKeyOf as keyOf } from "../../services/PublishRate.ts"
-import { isKnownPath, pathOf, streamPath } from "./Paths.ts"
-import { type Refusal, refusal, refusalOfClose } from "./Refusal.ts"
+import { bulkPath, isKnownPath, pathOf, publishPath, streamPath } from "./Paths.ts"
+import { Refusal, refusal, refusalOfClose } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
 /** A request and whose it is. What only a refusal or a connection needs of it is made when it is asked for. */
@@ -40,15 +40,30 @@ export class Caller implements Peer {
     return transports.get(pathOf(this.request.url)) ?? "http"
   }
 
-  /** Counts and logs why it is refused, once, and answers the problem with the id by which the log has it. */
-  refused(problem: Problem, what?: string): Problem {
-    return refusedProblem(this.web.hub, this, problem, what ?? shownPath(pathOf(this.request.url)))
+  /** What the client is told of a refusal, to find its line in the log by. */
+  get instance(): string {
+    return instanceOf(this.id)
   }
 
-  /** Counts and logs what was refused of many things that were asked in one request, and so has no answer of its own. */
+  /**
+   * Counts and logs why it is refused, once, and answers the problem with the id by which the log has it. Of a publish
+   * whose messages nobody has read, one counts as refused.
+   */
+  refused(problem: Problem, { times, what, why }: RefusedAbout = {}): Problem {
+    const path = pathOf(this.request.url)
+    const about = {
+      what: what ?? shownPath(path),
+      why,
+      times,
+      isPublish: this.request.method === "POST" && publishPaths.has(path)
+    }
+    return refusedProblem(this.web.hub, this, problem, about)
+  }
+
+  /** Counts and logs what was refused of many messages of one request, and so has no answer of its own. */
   refusedPart(code: Problem["code"], what: string | undefined, times: number): void {
     const { id, identity, peer, transport } = this
-    this.web.hub.refused({ id, identity, peer, transport, code, what }, times)
+    this.web.hub.refused({ id, identity, peer, transport, code, what, isPublish: true }, times)
   }
 
   /** Fails once the identity has expired or is nobody's any more: for what may take long. */
@@ -66,6 +81,17 @@ export class Caller implements Peer {
   }
 }
 
+/** What the log has of a refusal, beside its code. */
+interface RefusedAbout {
+  /** The topic, pattern or path. */
+  readonly what?: string | undefined
+  /** What the client is not told. */
+  readonly why?: string | undefined
+  /** How many messages it stands for. */
+  readonly times?: number | undefined
+  readonly isPublish?: boolean
+}
+
 /** Provided for each request. */
 export const CurrentCaller = Context.Reference<Caller | undefined>("polestar/transports/http/Caller", {
   defaultValue: () => undefined
@@ -76,11 +102,13 @@ export const refusedProblem = (
   hub: Hub["Service"],
   { id, identity, peer, transport }: Peer,
   problem: Problem,
-  what?: string
+  { isPublish = false, times, what, why }: RefusedAbout = {}
 ): Problem => {
-  hub.refused({ id, identity, peer, transport, code: problem.code, what })
-  return { ...problem, instance: `urn:uuid:${id}` }
+  hub.refused({ id, identity, peer, transport, code: problem.code, what, why, isPublish }, times)
+  return { ...problem, instance: instanceOf(id) }
 }
+
+const instanceOf = (id: string): string => `urn:uuid:${id}`
 
 /** `127.0.0.1:50312`, for logs. */
 export const peerOf = (socket: {
@@ -89,6 +117,8 @@ export const peerOf = (socket: {
 }): string => `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`
 
 const shownPath = (path: string): string | undefined => (isKnownPath(path) ? path : undefined)
+
+const publishPaths = new Set([publishPath, bulkPath])
 
 const transports: ReadonlyMap<string, Transport> = new Map([
   ["/ws", "websocket"],
@@ -130,7 +160,9 @@ export const authenticate = (
 ): Effect.Effect<Identity, AuthError> =>
   auth.isOn ? auth.authenticate(tokenOf(request)) : Effect.succeed(anonymous)
 
-export const refusalOfAuth = (error: AuthError): Refusal => refusal(authCodes[error.reason], error.message)
+/** Why stands in the log alone. */
+export const refusalOfAuth = ({ message, reason, why }: AuthError): Refusal =>
+  new Refusal({ problem: problemOf(authCodes[reason], message), why })
 
 export const mayPublish = (identity: Identity, topic: string): Refusal | undefined =>
   identity.publish.isEverything || identity.publish.allowsTopic(topic)

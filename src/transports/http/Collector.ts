@@ -49,7 +49,7 @@ export interface CollectorOptions {
 }
 
 /** Bytes of messages after which an answer is given, however few they are: the rest is for the next one. */
-const enoughBytes = 8 * 1_048_576
+export const enoughBytes = 8 * 1_048_576
 
 export class Collector implements LocalOutlet {
   readonly isWaiting = false

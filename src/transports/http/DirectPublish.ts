@@ -9,13 +9,12 @@ import { type Problem, problemHeaders, problemOf } from "../../protocol/json/Pro
 import { isAllowedOrigin } from "../../protocol/Origins.ts"
 import { authenticate, Caller, refusalOfAuth } from "./Caller.ts"
 import { closeAfter } from "./CloseSoon.ts"
+import { publishPath } from "./Paths.ts"
 import { publishOne } from "./Publishing.ts"
 import type { WebAppOptions } from "./WebApp.ts"
 
 /** Answers whether it has taken the request. */
 export type DirectPublish = (request: IncomingMessage, response: ServerResponse) => boolean
-
-const path = "/api/v1/messages"
 
 export const directPublish = (
   { auth, origins, web }: WebAppOptions,
@@ -30,8 +29,8 @@ export const directPublish = (
     const { headers, method, url = "" } = request
     const isPlain =
       method === "POST" &&
-      url.startsWith(path) &&
-      (url.length === path.length || url[path.length] === "?") &&
+      url.startsWith(publishPath) &&
+      (url.length === publishPath.length || url[publishPath.length] === "?") &&
       headers.origin === undefined &&
       headers["sec-fetch-site"] === undefined &&
       !web.state.isDraining &&
@@ -47,8 +46,8 @@ export const directPublish = (
     )
     const answered = Effect.match(publishing, {
       onSuccess: (receipt) => write(response, 202, "application/json", JSON.stringify(receipt)),
-      onFailure: ({ problem, what }) => {
-        const refused = (caller ?? new Caller(web, request)).refused(problem, what)
+      onFailure: (refusal) => {
+        const refused = (caller ?? new Caller(web, request)).refused(refusal.problem, refusal)
         writeProblem(request, response, refused)
       }
     })
@@ -80,7 +79,7 @@ const writeProblem = (request: IncomingMessage, response: ServerResponse, proble
   const isUnread = !request.complete
   if (isUnread) closeAfter(request, response)
   response
-    .writeHead(problem.status, {
+    .writeHead(problem.status, problem.title, {
       ...problemHeaders(problem),
       ...(isUnread || problem.code === "SHUTTING_DOWN" ? { connection: "close" } : {}),
       "content-length": Buffer.byteLength(text)

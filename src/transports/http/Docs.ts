@@ -31,10 +31,15 @@ const show = (api) => {
       [(schema.required || []).includes(name) ? name : name + "?", follow(each, depth + 1)]))
     return schema.type || "any"
   }
-  const bodies = (content) => Object.entries(content || {}).map(([type, { schema }]) =>
-    make("div", "", make("code", type), make("pre", JSON.stringify(follow(schema), null, 2))))
+  const written = (value) => typeof value === "string" ? value : JSON.stringify(value, null, 2)
+  const bodies = (content) => Object.entries(content || {}).map(([type, { example, schema }]) =>
+    make("div", "", make("code", type), make("pre", written(follow(schema))),
+      ...(example === undefined ? [] : [make("div", "for example"), make("pre", written(example))])))
+  const schemes = api.components.securitySchemes || {}
   const main = document.querySelector("main")
-  main.append(make("h1", api.info.title), make("p", api.info.description || ""))
+  main.append(make("h1", api.info.title), make("p", api.info.description || ""), make("h2", "who asks"), make("table", "",
+    ...Object.entries(schemes).map(([name, scheme]) => make("tr", "", make("td", "", make("code", name)),
+      make("td", scheme.type === "http" ? "Authorization: Bearer <token>" : "?" + scheme.name + "=<token>"), make("td", scheme.description || "")))))
   const groups = new Map()
   for (const [path, methods] of Object.entries(api.paths)) for (const [method, operation] of Object.entries(methods)) {
     const tag = (operation.tags || ["other"])[0]
@@ -46,8 +51,11 @@ const show = (api) => {
       const inside = make("div", "", make("p", operation.description || ""))
       if ((operation.parameters || []).length > 0) inside.append(make("h4", "Parameters"), make("table", "",
         ...operation.parameters.map((each) => make("tr", "", make("td", "", make("code", each.name)), make("td", each.in),
-          make("td", each.required ? "required" : ""), make("td", each.description || "")))))
-      if (operation.requestBody) inside.append(make("h4", "Body"), ...bodies(operation.requestBody.content))
+          make("td", each.required ? "required" : ""), make("td", each.description || ""),
+          make("td", "", ...(each.example === undefined ? [] : [make("code", String(each.example))]))))))
+      const who = (operation.security || []).map((each) => Object.keys(each).join(" and ") || "nobody need say who they are")
+      inside.append(make("p", "Who asks: " + (who.join(", or ") || "open to all")))
+      if (operation.requestBody) inside.append(make("h4", "Body"), make("p", operation.requestBody.description || ""), ...bodies(operation.requestBody.content))
       inside.append(make("h4", "Answers"))
       for (const [status, answer] of Object.entries(operation.responses)) {
         const isProblem = Object.keys(answer.content || {}).some((type) => type.includes("problem"))

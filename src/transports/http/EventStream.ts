@@ -45,7 +45,9 @@ export class EventStream implements LocalOutlet, Waiting {
   private isEnded = false
   /** Subscriptions that have not begun yet. */
   private toBegin: number
-  private written = 0
+  /** Bytes that the peer had taken when it was last asked for. */
+  private taken = 0
+  private wasWaiting = false
   private connection: LocalConnection | undefined
 
   constructor(options: EventStreamOptions) {
@@ -54,6 +56,7 @@ export class EventStream implements LocalOutlet, Waiting {
     this.toBegin = options.patterns.length
     options.response.on("drain", () => {
       this.isFull = false
+      this.flush()
       this.pump()
     })
     options.response.on("close", () => this.finish())
@@ -123,16 +126,21 @@ export class EventStream implements LocalOutlet, Waiting {
     this.finish()
   }
 
-  /** The peer has taken something since the last time, or has nothing to take. */
+  /** The peer has taken something since the last time, or has not had anything to take since then. */
   isTaking(): boolean {
-    const written = this.response.socket?.bytesWritten ?? 0
-    const hasMoved = written !== this.written || this.response.writableLength === 0
-    this.written = written
-    return hasMoved
+    const { socket } = this.response
+    const taken = (socket?.bytesWritten ?? 0) - (socket?.writableLength ?? 0)
+    const { isWaiting } = this
+    const isStuck = isWaiting && this.wasWaiting && taken === this.taken
+    this.wasWaiting = isWaiting
+    this.taken = taken
+    return !isStuck
   }
 
   hubStops(): void {
-    this.ended("shutting-down")
+    const { connection } = this
+    if (connection === undefined) this.ended("shutting-down")
+    else connection.options.registry.system.turn(() => connection.end("shutting-down"))
   }
 
   /** Says that it is alive; a comment, which readers do not see. */
@@ -185,11 +193,14 @@ export class EventStream implements LocalOutlet, Waiting {
     })
   }
 
+  /** In parts, so that of a large event too it can be seen whether the peer takes it. */
   private flush(): void {
-    if (this.text === "" || this.isEnded) return
-    const { text } = this
-    this.text = ""
-    if (!this.response.write(text)) this.isFull = true
+    while (this.text !== "" && !this.isFull && !this.isEnded) {
+      const end = partEnd(this.text)
+      const part = this.text.slice(0, end)
+      this.text = this.text.slice(end)
+      if (!this.response.write(part)) this.isFull = true
+    }
   }
 
   /** Gets what waits in the hub, as far as there is room. */
@@ -205,7 +216,13 @@ export class EventStream implements LocalOutlet, Waiting {
   private finish(): void {
     if (this.isEnded) return
     this.isEnded = true
-    if (!this.response.writableEnded) this.response.end()
+    if (!this.response.writableEnded) this.response.end(this.text)
     this.options.onEnd()
   }
+}
+
+/** Where a part of the text ends, which holds no half of a character. */
+const partEnd = (text: string): number => {
+  const last = text.charCodeAt(highWater - 1)
+  return last >= 0xd800 && last < 0xdc00 ? highWater - 1 : highWater
 }

@@ -13,6 +13,7 @@ import { docsPage, docsPolicy } from "./Docs.ts"
 import * as Management from "./Management.ts"
 import { metricsText } from "./MetricsText.ts"
 import { nodeRequest, nodeResponse } from "./NodeRequest.ts"
+import { webSocketPath } from "./Paths.ts"
 import { type Polled, poll } from "./Poll.ts"
 import { publishMany, publishOne } from "./Publishing.ts"
 import { readBeginning, readPatterns } from "./Reading.ts"
@@ -36,8 +37,8 @@ const asCaller = (handle: (caller: Caller) => Answer): Effect.Effect<HttpServerR
   Effect.flatMap(CurrentCaller, (caller) =>
     caller === undefined
       ? Effect.die(new Error("a request without a caller"))
-      : Effect.catch(handle(caller), ({ problem, what }) =>
-          Effect.succeed(problemResponse(caller.refused(problem, what)))
+      : Effect.catch(handle(caller), (refused) =>
+          Effect.succeed(problemResponse(caller.refused(refused.problem, refused)))
         )
   )
 
@@ -69,8 +70,12 @@ const messageHandlers = HttpApiBuilder.group(
           Effect.suspend(() => {
             const patterns = readPatterns(query.topics)
             if (patterns instanceof Refusal) return Effect.fail(patterns)
-            const last = request.headers["last-event-id"]
-            const beginning = readBeginning(last === undefined || last === "" ? query.from : last, patterns)
+            const lastEvent = request.headers["last-event-id"]
+            // Whoever comes back goes on, whatever it began with.
+            const beginning =
+              lastEvent === undefined || lastEvent === ""
+                ? readBeginning(query.from, patterns, query.last)
+                : readBeginning(lastEvent, patterns)
             if (beginning instanceof Refusal) return Effect.fail(beginning)
             const refused = firstRefused(caller.identity, patterns)
             if (refused !== undefined) return Effect.fail(refused)
@@ -97,6 +102,7 @@ const firstRefused = (identity: Identity, patterns: ReadonlyArray<string>): Refu
 interface PollQuery {
   readonly topics?: string
   readonly from?: string
+  readonly last?: number
   readonly timeout?: number
   readonly client_id?: string
   readonly max?: number
@@ -107,7 +113,7 @@ const answerPoll = (caller: Caller, query: PollQuery, response: ServerResponse):
     const { identity, web } = caller
     const patterns = readPatterns(query.topics)
     if (patterns instanceof Refusal) return Effect.fail(patterns)
-    const beginning = readBeginning(query.from, patterns)
+    const beginning = readBeginning(query.from, patterns, query.last)
     if (beginning instanceof Refusal) return Effect.fail(beginning)
     const refused = firstRefused(identity, patterns)
     if (refused !== undefined) return Effect.fail(refused)
@@ -122,6 +128,10 @@ const answerPoll = (caller: Caller, query: PollQuery, response: ServerResponse):
       return Effect.fail(refusal("BAD_REQUEST", `\`client_id\` is longer than ${maxClientId} characters`))
     const notThat = mayBeClient(identity, clientId)
     if (notThat !== undefined) return Effect.fail(notThat)
+    if (query.last !== undefined && query.last > 0)
+      return Effect.fail(
+        refusal("BAD_REQUEST", "with a `client_id` there is no `last`: it gets what it did not acknowledge")
+      )
     const { start } = beginning
     return Effect.map(web.clients.poll(caller, clientId, { patterns, start, max, timeout }), (body) =>
       HttpServerResponse.uint8Array(body, { contentType: "application/json" })
@@ -159,7 +169,7 @@ const acknowledge = (caller: Caller): Answer =>
 const replay = (
   caller: Caller,
   topic: string,
-  query: { readonly from?: string; readonly limit?: number },
+  query: { readonly from?: string; readonly last?: number; readonly limit?: number },
   response: ServerResponse
 ): Answer =>
   Effect.gen(function* () {
@@ -170,7 +180,8 @@ const replay = (
     if (refused !== undefined) return yield* Effect.fail(refused)
     const known = yield* web.hub.topics(topic)
     if (known.length === 0) return yield* Effect.fail(refusal("TOPIC_NOT_FOUND"))
-    const beginning = readBeginning(query.from ?? "first", [topic])
+    const from = query.from ?? (query.last === undefined || query.last === 0 ? "first" : undefined)
+    const beginning = readBeginning(from, [topic], query.last)
     if (beginning instanceof Refusal) return yield* Effect.fail(beginning)
     const max = Math.min(query.limit ?? defaultMessages, web.settings.maxPollMessages)
     if (max === 0) return yield* Effect.fail(refusal("BAD_REQUEST", "`limit` must be 1 or more"))
@@ -201,10 +212,7 @@ const topicHandlers = HttpApiBuilder.group(
         )
       )
       .handle("deleteTopic", ({ params }) =>
-        asCaller(({ identity }) => {
-          const refused = mayPublish(identity, params.name)
-          return refused === undefined ? Management.removeTopic(web, params.name) : Effect.fail(refused)
-        })
+        asCaller(({ identity }) => Management.removeTopic(web, identity, params.name))
       )
       .handle("listTopics", ({ query }) =>
         asCaller(({ identity }) => Management.listTopics(web, identity, pageOf(query)))
@@ -212,12 +220,22 @@ const topicHandlers = HttpApiBuilder.group(
   })
 )
 
+/** What is where, for whoever does not follow to the page. */
+const home = {
+  name: "Polestar",
+  docs: "/docs",
+  openapi: "/openapi.json",
+  health: "/health",
+  websocket: webSocketPath
+}
+
 const systemHandlers = HttpApiBuilder.group(
   Api,
   "system",
   Effect.fnUntraced(function* (handlers) {
     const web = yield* Web
     return handlers
+      .handle("home", () => Effect.succeed(jsonResponse(home, 302, { location: "/docs" })))
       .handle("health", () => Management.health(web))
       .handle("ready", () => Effect.sync(() => Management.ready(web)))
       .handle("stats", ({ query }) =>

@@ -14,11 +14,14 @@ export interface Held {
 export class HeldMessages {
   /** Messages. */
   count = 0
+  /** Of them as JSON. */
+  bytes = 0
   private held: Array<Held> = []
 
   add(held: Held): void {
     this.held.push(held)
     this.count += held.texts.ends.length
+    this.bytes += held.texts.bytes.length
   }
 
   /** Up to `max` of the messages that are there for these patterns, which are then held no longer. */
@@ -40,6 +43,7 @@ export class HeldMessages {
     }
     this.held = kept
     this.count -= max - left
+    this.bytes -= parts.reduce((sum, { bytes }) => sum + bytes.length, 0)
     return { parts, count: max - left }
   }
 
@@ -50,6 +54,7 @@ export class HeldMessages {
       const isOther = each.topic !== topic || each.epoch !== epoch
       if (isOther || each.offset >= to || each.offset + messages <= from) return true
       this.count -= messages
+      this.bytes -= each.texts.bytes.length
       return false
     })
   }

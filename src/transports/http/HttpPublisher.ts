@@ -83,7 +83,8 @@ export class HttpPublisher {
       })
       const connection = yield* connect(this.hub, outlet, everyRequest).pipe(
         Effect.mapError(refusalOfClose),
-        Effect.provideService(Scope.Scope, scope)
+        Effect.provideService(Scope.Scope, scope),
+        Effect.onError(() => Scope.close(scope, Exit.void))
       )
       openSession(connection, session, "http")
       this.open = connection

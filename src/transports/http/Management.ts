@@ -8,7 +8,7 @@ import { JsonScan } from "../../protocol/json/JsonScan.ts"
 import { problemOf } from "../../protocol/json/Problem.ts"
 import { timeText } from "../../protocol/json/StartText.ts"
 import { checkTopicName, isForPublishers } from "../../protocol/TopicName.ts"
-import { type Identity, maySee } from "../../services/auth/Identity.ts"
+import { type Identity, mayRemoveTopic, maySee } from "../../services/auth/Identity.ts"
 import { jsonResponse, problemResponse, type Refusal, refusal, refusalOfError } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
@@ -25,7 +25,8 @@ export const readTopicName = (body: Uint8Array): string | Refusal => {
   if (!(fields instanceof JsonFields)) return refusal(fields.code, fields.message)
   const name = fields.text("name")
   if (fields.fault !== undefined) return refusal("INVALID_TOPIC", fields.fault.message)
-  if (name === undefined) return refusal("INVALID_TOPIC", "a `name` is needed")
+  if (name === undefined)
+    return refusal("MISSING_TOPIC", 'the `name` of the topic is needed: {"name":"news"}')
   const error = checkTopicName(name)
   return error === undefined ? name : refusal("INVALID_TOPIC", error.message)
 }
@@ -42,10 +43,13 @@ export const createTopic = ({ hub }: WebService, name: string): Answer =>
     return jsonResponse({ message: `Topic '${name}' created`, topic: name }, 201)
   })
 
-export const removeTopic = ({ publisher }: WebService, name: string): Answer =>
+export const removeTopic = ({ publisher }: WebService, identity: Identity, name: string): Answer =>
   Effect.suspend(() => {
     const error = checkTopicName(name)
     if (error !== undefined) return Effect.fail(refusal("INVALID_TOPIC", error.message))
+    // The publisher asks for all, and is not asked who they are.
+    if (!mayRemoveTopic(identity, name))
+      return Effect.fail(refusal("FORBIDDEN", "this identity may not remove that topic").about(name))
     return Effect.as(
       publisher.request("topic.remove", encodeText(JSON.stringify({ name }))),
       jsonResponse({ message: `Topic '${name}' deleted`, topic: name })

@@ -65,7 +65,7 @@ export const makeNodeServer = (
 
 const noRequest = (code: string | undefined) => {
   if (code === "HPE_HEADER_OVERFLOW")
-    return problemOf("BAD_REQUEST", `the head is larger than ${maxHeaderSize} bytes`)
+    return problemOf("HEAD_TOO_LARGE", `the head is larger than ${maxHeaderSize} bytes`)
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return problemOf("REQUEST_TIMEOUT")
   return { ...problemOf("BAD_REQUEST", "it is not a request of HTTP/1.1"), status: 400, title: "Bad Request" }
 }

@@ -1,9 +1,12 @@
 /** The addresses of the web side, for logs and spans. Pure. */
 
 const known =
-  /^\/(api\/v1\/(messages(\/bulk)?|poll|ack|stream|topics\/[^/]+\/messages)|topics(\/[^/]+)?|ws|stats|metrics|health|ready|docs|openapi\.json)$/
+  /^\/(|api\/v1\/(messages(\/bulk)?|poll|ack|stream|topics\/[^/]+\/messages)|topics(\/[^/]+)?|ws|stats|metrics|health|ready|docs|openapi\.json)$/
 
+export const publishPath = "/api/v1/messages"
+export const bulkPath = "/api/v1/messages/bulk"
 export const streamPath = "/api/v1/stream"
+export const webSocketPath = "/ws"
 
 /** Without the query. */
 export const pathOf = (url = "/"): string => {
@@ -16,4 +19,4 @@ export const isKnownPath = (path: string): boolean => known.test(path)
 
 /** Names of parameters whose values are not to be shown: all but those that say what is read, and how. */
 export const hiddenParameter =
-  /^(?!(topics?|from|after|limit|max|timeout|client_id|overflow|ttl|priority|deliver_at)$)/
+  /^(?!(topics?|from|last|after|limit|max|timeout|client_id|overflow|ttl|priority|deliver_at)$)/

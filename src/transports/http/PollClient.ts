@@ -13,6 +13,8 @@ import { maxAckRanges, notGiven, unlimitedCredit } from "../../protocol/Op.ts"
 import { matches } from "../../protocol/Pattern.ts"
 import type { OffsetRange, Start } from "../../protocol/Position.ts"
 import { clientGroupName } from "../ClientGroup.ts"
+import { enoughBytes } from "./Collector.ts"
+import type { Deadline, Deadlines } from "./Deadlines.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import { countDelivery, openSession } from "./HubClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
@@ -35,8 +37,12 @@ interface Membership {
   credit: number
 }
 
+/** Milliseconds for which a poll that has something waits for what is being read, so that one answer holds all. */
+const gatherTime = 20
+
 /** A poll that waits, until it has taken what it was woken for. */
 export interface Waiter {
+  readonly patterns: ReadonlyArray<string>
   readonly max: number
   isWoken: boolean
   wake: () => void
@@ -50,17 +56,21 @@ export class PollClient implements LocalOutlet {
   readonly waiters: Array<Waiter> = []
   private readonly client: ClientName
   private readonly texts: PolledTexts
+  private readonly deadlines: Deadlines
   private readonly onEnded: () => void
   private readonly members = new Map<string, Membership>()
   private readonly held = new HeldMessages()
   /** The first request was to open the session. */
   private readonly questions = new Questions(1)
   private lastSubscription = 0
+  /** While there are messages, and more is waited for. */
+  private gathering: Deadline | undefined
   private connection: LocalConnection | undefined
 
-  constructor(client: ClientName, texts: PolledTexts, onEnded: () => void) {
+  constructor(client: ClientName, texts: PolledTexts, deadlines: Deadlines, onEnded: () => void) {
     this.client = client
     this.texts = texts
+    this.deadlines = deadlines
     this.onEnded = onEnded
   }
 
@@ -71,7 +81,7 @@ export class PollClient implements LocalOutlet {
   }
 
   get isWritable(): boolean {
-    return this.held.count < this.wanted
+    return this.held.count < this.wanted && this.held.bytes < enoughBytes
   }
 
   /** Messages that all who wait would take. */
@@ -79,14 +89,26 @@ export class PollClient implements LocalOutlet {
     return this.waiters.reduce((sum, { max }) => sum + max, 0)
   }
 
-  /** Wakes as many as there are messages for. */
+  /** Wakes as many as there are messages for; not who would take more, while that is being read. */
   wakeNext(): void {
     let left = this.held.count
+    const mayGrow = this.gathering !== undefined && this.held.bytes < enoughBytes && this.isReading
     for (const waiter of [...this.waiters]) {
-      if (left <= 0) return
+      if (left <= 0 || (mayGrow && left < waiter.max)) return
       left -= waiter.max
       if (!waiter.isWoken) waiter.wake()
     }
+  }
+
+  /** Whether one of its groups has not yet read all that it can give. */
+  get isReading(): boolean {
+    const groups = this.connection?.options.groups
+    for (const { group } of this.members.values()) if (groups?.find(group)?.isReading) return true
+    return false
+  }
+
+  groupRead(): void {
+    this.wakeNext()
   }
 
   /** Reads the pattern in the group that it has for this client, from `start` if that is new. */
@@ -170,7 +192,17 @@ export class PollClient implements LocalOutlet {
 
   /** Up to `max` of the messages that are there for these patterns. */
   take(patterns: ReadonlyArray<string>, max: number) {
-    return this.held.take(patterns, max)
+    const wasFull = this.held.bytes >= enoughBytes
+    const taken = this.held.take(patterns, max)
+    if (taken.count > 0) this.gathered()
+    // What was not given for its size is for who still waits.
+    if (wasFull) for (const waiter of [...this.waiters]) if (!waiter.isWoken) this.want(waiter.patterns)
+    return taken
+  }
+
+  private gathered(): void {
+    this.gathering?.stop()
+    this.gathering = undefined
   }
 
   /** Acknowledges offsets of a topic in every group of the client that reads it. Answers whether there is any. */
@@ -206,6 +238,12 @@ export class PollClient implements LocalOutlet {
     // What was held too long is given again, so the older copy is nobody's.
     if (attempt > 1) this.held.forget(topic, epoch, offset, offset + batch.count)
     this.held.add({ topic, epoch, offset, texts: this.texts.of(batch, attempt) })
+    if (this.gathering === undefined && this.isReading) {
+      this.gathering = this.deadlines.after(gatherTime, () => {
+        this.gathering = undefined
+        this.wakeNext()
+      })
+    }
     this.wakeNext()
   }
 
@@ -241,6 +279,7 @@ export class PollClient implements LocalOutlet {
   ended(reason: CloseReason): void {
     this.failure ??= refusalOfClose(reason)
     this.questions.end(this.failure)
+    this.gathered()
     this.wakeAll()
     this.onEnded()
   }

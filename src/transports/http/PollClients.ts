@@ -18,6 +18,10 @@ import type { PolledTexts } from "./PolledTexts.ts"
 import { type Refusal, refusal, refusalOfClose } from "./Refusal.ts"
 import type { Waiting, WebState } from "./Web.ts"
 
+/** Milliseconds that a group has to give what is there, and the same if that has to be read. */
+const askTime = 20
+const readTime = 500
+
 export interface GroupPoll {
   readonly patterns: ReadonlyArray<string>
   /** Of a group that is new. */
@@ -74,11 +78,13 @@ export class PollClients {
       yield* entry.turn.withPermits(1)(joining)
       // The client outlives the tokens of its polls: each poll ends with its own.
       const holdsFor = caller.identity.expiresAt - (yield* Clock.currentTimeMillis)
-      const until = this.deadlines.now() + Math.min(request.timeout, holdsFor)
-      // Also who does not want to wait must ask for what is there, and the group gives it a moment later.
+      const begun = this.deadlines.now()
+      const until = begun + Math.min(request.timeout, holdsFor)
       for (let hasAsked = false; ; hasAsked = true) {
         const { count, parts } = client.take(patterns, max)
-        const left = hasAsked ? until - this.deadlines.now() : Number.POSITIVE_INFINITY
+        // Also who does not want to wait must ask for what is there, and the group gives it a moment later.
+        const grace = begun + (hasAsked && !client.isReading ? askTime : readTime)
+        const left = hasAsked ? Math.max(until, grace) - this.deadlines.now() : Number.POSITIVE_INFINITY
         if (count > 0 || left <= 0 || this.state.isDraining || client.failure !== undefined) {
           entry.lastUsed = this.deadlines.now()
           client.wakeNext()
@@ -88,7 +94,8 @@ export class PollClients {
             return yield* Effect.fail(refusalOfClose("token-expired"))
           return messagesBody(parts)
         }
-        yield* this.woken(client, patterns, max, Math.max(0, until - this.deadlines.now()))
+        const wait = Math.max(until, begun + askTime) - this.deadlines.now()
+        yield* this.woken(client, patterns, max, Math.max(0, wait))
       }
     })
   }
@@ -141,7 +148,7 @@ export class PollClients {
         const at = client.waiters.indexOf(waiter)
         if (at >= 0) client.waiters.splice(at, 1)
       }
-      const waiter: Waiter = { max, isWoken: false, wake: () => {} }
+      const waiter: Waiter = { patterns, max, isWoken: false, wake: () => {} }
       const waiting = Effect.callback<void>((resume) => {
         const settle = () => {
           deadline.stop()
@@ -191,10 +198,15 @@ export class PollClients {
     return Effect.gen({ self: this }, function* (this: PollClients) {
       const scope = yield* Scope.fork(this.scope)
       const run = Effect.runForkWith(yield* Effect.context<never>())
-      const client = new PollClient({ id: clientId, owner: groupOwner(identity) }, this.texts, () => {
-        if (this.clients.get(key)?.client === client) this.clients.delete(key)
-        run(Scope.close(scope, Exit.void))
-      })
+      const client = new PollClient(
+        { id: clientId, owner: groupOwner(identity) },
+        this.texts,
+        this.deadlines,
+        () => {
+          if (this.clients.get(key)?.client === client) this.clients.delete(key)
+          run(Scope.close(scope, Exit.void))
+        }
+      )
       const connection = yield* connect(this.hub, client, {
         identity: lasting(identity),
         peer,

@@ -17,7 +17,7 @@ import { rateLimitOf } from "../../services/PublishRate.ts"
 import { type PlannedBatch, planBatches } from "./BulkPlan.ts"
 import { type Caller, limitKeyOf, mayPublish } from "./Caller.ts"
 import { readRawMessage } from "./RawMessage.ts"
-import { jsonResponse, type Refusal, refusal } from "./Refusal.ts"
+import { jsonResponse, Refusal, refusal } from "./Refusal.ts"
 import { readBody } from "./RequestBody.ts"
 import type { Web } from "./Web.ts"
 
@@ -116,21 +116,32 @@ export const publishMany = (
       )
     )
   }
-  return readBody(caller.web, caller.request, settings.maxRequestBody).pipe(
-    Effect.flatMap((body) => {
-      const messages = decodeBulkBody(body, limits)
-      return "_tag" in messages
-        ? Effect.fail(refusal(messages.code, messages.message))
-        : publishAll(caller, messages)
-    }),
-    Effect.map((results) => {
-      const rejected = results.reduce((count, result) => count + ("error" in result ? 1 : 0), 0)
-      return jsonResponse({ accepted: results.length - rejected, rejected, results }, 202)
-    })
-  )
+  return Effect.gen(function* () {
+    const messages = decodeBulkBody(
+      yield* readBody(caller.web, caller.request, settings.maxRequestBody),
+      limits
+    )
+    if ("_tag" in messages) return yield* Effect.fail(refusal(messages.code, messages.message))
+    const results = yield* publishAll(caller, messages)
+    const tooMany = rateLimited(results)
+    if (tooMany !== undefined) return yield* Effect.fail(tooMany)
+    const rejected = countRefused(caller, messages, results)
+    const more = rejected === 0 ? {} : { instance: caller.instance }
+    return jsonResponse({ accepted: results.length - rejected, rejected, ...more, results }, 202)
+  })
 }
 
-/** Publishes what can be published. Answers what became of each, in order. */
+/** Why none was taken, if it was for their number alone: then the same request may be sent again as it is. */
+const rateLimited = (outcomes: ReadonlyArray<Outcome>): Refusal | undefined => {
+  const refused = outcomes.flatMap((outcome) => ("error" in outcome ? [outcome.error] : []))
+  const [first] = refused
+  const isAll = refused.length === outcomes.length && refused.every(({ code }) => code === "RATE_LIMITED")
+  if (first === undefined || !isAll) return undefined
+  const { problem } = refusal(first.code, first.message, first.retry_after)
+  return new Refusal({ problem, times: refused.length })
+}
+
+/** Publishes what can be published. Answers what became of each, in order; `countRefused` is for whoever answers. */
 export const publishAll = (
   caller: Caller,
   given: ReadonlyArray<TopicMessage | BodyFault>
@@ -147,40 +158,35 @@ export const publishAll = (
       wanted.push([place, { ...each, message: traced(each.message, caller.request) }])
     else outcomes[place] = outcomeOf(forbidden)
   }
-  const publishing = Effect.forEach(
-    planBatches(wanted),
-    (batch) =>
-      Effect.map(publishBatch(caller.web, batch), (results) => {
-        for (const [index, place] of batch.places.entries()) outcomes[place] = results(index)
-      }),
-    { concurrency: "unbounded", discard: true }
-  )
-  const share = wanted.length === 0 ? undefined : takeShare(caller, wanted.length)
-  const publishingAll =
-    share === undefined
-      ? publishing
-      : Effect.matchEffect(share, {
-          onFailure: (refused) => {
-            for (const [place] of wanted) outcomes[place] = outcomeOf(refused)
-            return Effect.void
-          },
-          onSuccess: () => publishing
-        })
-  return Effect.map(publishingAll, () => {
-    countRefused(caller, given, outcomes)
-    return outcomes
+  const publishing = (messages: typeof wanted) =>
+    Effect.forEach(
+      planBatches(messages),
+      (batch) =>
+        Effect.map(publishBatch(caller.web, batch), (results) => {
+          for (const [index, place] of batch.places.entries()) outcomes[place] = results(index)
+        }),
+      { concurrency: "unbounded", discard: true }
+    )
+  const { identity, request, web } = caller
+  const limit = rateLimitOf(identity, web.settings.rateLimitPerClient)
+  const share = web.rate.takeSome(limitKeyOf(identity, request), wanted.length, limit)
+  return Effect.flatMap(share, ({ refused, taken }) => {
+    if (refused !== undefined) for (const [place] of wanted.slice(taken)) outcomes[place] = outcomeOf(refused)
+    return Effect.as(publishing(refused === undefined ? wanted : wanted.slice(0, taken)), outcomes)
   })
 }
 
-/** Of many messages the refused ones are counted and logged together, by what was wrong with them. */
-const countRefused = (
+/** Of many messages the refused ones are counted and logged together, by what was wrong with them. Answers how many. */
+export const countRefused = (
   caller: Caller,
   given: ReadonlyArray<TopicMessage | BodyFault>,
   outcomes: ReadonlyArray<Outcome>
-): void => {
+): number => {
+  let count = 0
   const refused = new Map<JsonCode, { readonly topic: string | undefined; times: number }>()
   for (const [place, outcome] of outcomes.entries()) {
     if (!("error" in outcome)) continue
+    count++
     const same = refused.get(outcome.error.code)
     const message = given[place]
     const topic = message === undefined || message._tag === "Fault" ? undefined : message.topic
@@ -188,6 +194,7 @@ const countRefused = (
     else same.times++
   }
   for (const [code, { times, topic }] of refused) caller.refusedPart(code, topic, times)
+  return count
 }
 
 /** What became of each message, by its place in the batch. */

@@ -27,6 +27,9 @@ export const readPatterns = (text: string | undefined): ReadonlyArray<string> | 
   return patterns.filter((pattern) => !patterns.some((other) => other !== pattern && covers(other, pattern)))
 }
 
+/** Of more there is no frame. */
+const maxLast = 4_294_967_295
+
 export interface Beginning {
   readonly start: Start
   /** Where the reader stands before it has anything. */
@@ -35,11 +38,17 @@ export interface Beginning {
   readonly isNow: boolean
 }
 
-/** `from`: `now`, `first`, a time, a position, or the `next` of an answer. */
+/** `from`: `now`, `first`, a time, a position, or the `next` of an answer; or the `last` so many messages of each topic. */
 export const readBeginning = (
   text: string | undefined,
-  patterns: ReadonlyArray<string>
+  patterns: ReadonlyArray<string>,
+  last = 0
 ): Beginning | Refusal => {
+  if (last > 0) {
+    if (text !== undefined && text !== "") return refusal("BAD_REQUEST", "give `from` or `last`, not both")
+    const start: Start = { _tag: "Last", count: Math.min(last, maxLast) }
+    return { start, cursor: new Cursor(0), isNow: false }
+  }
   if (text === undefined || text === "" || text === "now") {
     return { start: { _tag: "Now" }, cursor: new Cursor(0), isNow: true }
   }

@@ -2,7 +2,7 @@
 import { Data, Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
-import type { ErrorCode } from "../../protocol/ErrorCode.ts"
+import { type ErrorCode, errorMessage } from "../../protocol/ErrorCode.ts"
 import {
   type JsonCode,
   type Problem,
@@ -16,6 +16,10 @@ export class Refusal extends Data.TaggedClass("Refusal")<{
   readonly problem: Problem
   /** For the log: the topic or pattern, where it is not the path that says what was asked. */
   readonly what?: string
+  /** For the log: what the client is not told. */
+  readonly why?: string
+  /** How many messages it stands for, if not for one request. */
+  readonly times?: number
 }> {
   about(what: string): Refusal {
     return new Refusal({ problem: this.problem, what })
@@ -28,9 +32,11 @@ export const refusal = (code: JsonCode, detail?: string, retryAfter?: number): R
 export const refuse = (code: JsonCode, detail?: string): Effect.Effect<never, Refusal> =>
   Effect.fail(refusal(code, detail))
 
-/** For what the hub answered. */
+/** For what the hub answered. Of what the web has no code for, the hub's own text says what is wrong. */
 export const refusalOfError = (error: ErrorCode, detail?: string): Refusal =>
-  new Refusal({ problem: problemOfError(error, detail) })
+  new Refusal({
+    problem: problemOfError(error, detail ?? (error === "reserved-topic" ? errorMessage(error) : undefined))
+  })
 
 /** For a client of the hub's that was ended before it had its answer. */
 export const refusalOfClose = (reason: CloseReason): Refusal => {
@@ -59,11 +65,16 @@ export const problemResponse = (
   const { "content-type": contentType, ...rest } = problemHeaders(problem)
   return HttpServerResponse.text(JSON.stringify(problem), {
     status: problem.status,
+    statusText: problem.title,
     contentType: contentType ?? "application/problem+json",
     headers: { ...rest, ...headers }
   })
 }
 
 /** JSON of the hub's own, as a response. */
-export const jsonResponse = (value: unknown, status = 200): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.text(JSON.stringify(value), { status, contentType: "application/json" })
+export const jsonResponse = (
+  value: unknown,
+  status = 200,
+  headers: Readonly<Record<string, string>> = {}
+): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(JSON.stringify(value), { status, contentType: "application/json", headers })

@@ -1,5 +1,4 @@
 /** Refuses what is no request yet, or no longer: a problem as an HTTP response on a bare socket, which then closes. */
-import { STATUS_CODES } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Hub } from "../../actors/Hub.ts"
@@ -12,7 +11,7 @@ export const refuseSocket = (socket: Duplex, problem: Problem): void => {
   const body = JSON.stringify(problem)
   const headers = Object.entries(problemHeaders(problem)).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.write(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? "Error"}\r\n${headers.join("")}` +
+    `HTTP/1.1 ${problem.status} ${problem.title}\r\n${headers.join("")}` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
   )
   socket.resume()

@@ -25,7 +25,8 @@ const problem = Struct({
   status: Int,
   detail: String,
   code: String.annotate({ description: `One of ${Object.keys(problemKinds).join(", ")}` }),
-  retry_after: optionalKey(Int)
+  instance: optionalKey(String).annotate({ description: "Names this refusal: the hub's log has it too" }),
+  retry_after: optionalKey(Int).annotate({ description: "Seconds" })
 }).annotate({ identifier: "Problem", description: "What is wrong (RFC 9457), and a code for programs" })
 
 /** A problem for each of these statuses. */
@@ -66,7 +67,14 @@ const Refused = Struct({
 export const Outcome = Schema.Union([Receipt, Refused]).annotate({ identifier: "Outcome" })
 
 export const BulkBody = Struct({ messages: list(Outgoing) })
-export const BulkAnswer = Struct({ accepted: Int, rejected: Int, results: list(Outcome) })
+export const BulkAnswer = Struct({
+  accepted: Int,
+  rejected: Int,
+  instance: optionalKey(String).annotate({
+    description: "If any was rejected: the id by which the hub's log has it"
+  }),
+  results: list(Outcome)
+})
 
 const Incoming = Struct({
   message_id: String,
@@ -135,6 +143,14 @@ export const Stats = Struct({
   delivered_per_second: Finite,
   uptime_seconds: Int,
   timestamp: String
+})
+
+export const Home = Struct({
+  name: String,
+  docs: String,
+  openapi: String,
+  health: String,
+  websocket: String
 })
 
 export const Health = Struct({

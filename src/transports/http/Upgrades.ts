@@ -1,10 +1,12 @@
 /** Requests to speak WebSocket: only at `/ws`, from allowed origins, and not while the hub drains. */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { type Problem, problemOf } from "../../protocol/json/Problem.ts"
-import { isAllowedOrigin, type OriginRules } from "../../protocol/Origins.ts"
+import type { OriginRules } from "../../protocol/Origins.ts"
 import type { WebSockets } from "../websocket/WebSocketServer.ts"
 import { Caller } from "./Caller.ts"
+import { pathOf, webSocketPath } from "./Paths.ts"
+import { type Refusal, refusal } from "./Refusal.ts"
+import { refusedOrigin } from "./RefusedOrigins.ts"
 import { refuseSocket } from "./RefuseSocket.ts"
 import type { Web, WebState } from "./Web.ts"
 
@@ -13,19 +15,17 @@ export const upgradeTo =
   (sockets: WebSockets, web: Web["Service"], origins: OriginRules) =>
   (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on("error", () => {})
-    const problem = problemWith(request, web.state, origins)
-    if (problem === undefined) sockets.upgrade(request, socket, head)
-    else refuseSocket(socket, new Caller(web, request).refused(problem))
+    const refused = refusalOf(request, web.state, origins)
+    if (refused === undefined) sockets.upgrade(request, socket, head)
+    else refuseSocket(socket, new Caller(web, request).refused(refused.problem, refused))
   }
 
-const problemWith = (
-  { headers, url = "/" }: IncomingMessage,
+const refusalOf = (
+  { headers, url }: IncomingMessage,
   state: WebState,
   origins: OriginRules
-): Problem | undefined => {
-  const [path] = url.split("?", 1)
-  if (path !== "/ws" || headers.upgrade?.toLowerCase() !== "websocket")
-    return problemOf("NOT_FOUND", "WebSocket is at /ws")
-  if (!isAllowedOrigin(headers, origins)) return problemOf("ORIGIN_NOT_ALLOWED")
-  return state.isDraining ? problemOf("SHUTTING_DOWN") : undefined
+): Refusal | undefined => {
+  if (pathOf(url) !== webSocketPath) return refusal("NOT_FOUND", "WebSocket is at /ws")
+  if (headers.upgrade?.toLowerCase() !== "websocket") return refusal("UPGRADE_REQUIRED")
+  return refusedOrigin(headers, origins) ?? (state.isDraining ? refusal("SHUTTING_DOWN") : undefined)
 }

@@ -6,20 +6,21 @@ import type { IncomingMessage } from "node:http"
 import { Cause, Effect, SchemaIssue } from "effect"
 import { HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiError } from "effect/http-api"
-import { type Problem, problemOf } from "../../protocol/json/Problem.ts"
-import { isAllowedOrigin, isAskedBlindly, type OriginRules } from "../../protocol/Origins.ts"
+import type { OriginRules } from "../../protocol/Origins.ts"
 import type { Auth } from "../../services/Auth.ts"
 import { Api } from "./Api.ts"
 import { authenticate, Caller, CurrentCaller, refusalOfAuth } from "./Caller.ts"
 import { nodeRequest, nodeResponse } from "./NodeRequest.ts"
-import { pathOf, streamPath } from "./Paths.ts"
-import { problemResponse } from "./Refusal.ts"
+import { allowedText } from "./Parameters.ts"
+import { pathOf, streamPath, webSocketPath } from "./Paths.ts"
+import { problemResponse, type Refusal, refusal } from "./Refusal.ts"
+import { refusedBlindly, refusedOrigin } from "./RefusedOrigins.ts"
 import type { Web } from "./Web.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
 /** Answered whoever asks, and while the hub drains: what says whether the hub is there, and what the API is. */
-const open = new Set(["/health", "/ready", "/docs", "/openapi.json"])
+const open = new Set(["/", "/health", "/ready", "/docs", "/openapi.json"])
 
 export interface WebAppOptions {
   readonly auth: Auth["Service"]
@@ -37,7 +38,8 @@ export const webApp =
       const node = nodeRequest(request)
       const { headers } = node
       const nobody = new Caller(web, node)
-      if (!isAllowedOrigin(headers, origins)) return refuse(nobody, problemOf("ORIGIN_NOT_ALLOWED"))
+      const fromElsewhere = refusedOrigin(headers, origins)
+      if (fromElsewhere !== undefined) return refuse(nobody, fromElsewhere)
       const { origin } = headers
       const routed = (caller: Caller) =>
         Effect.catchCause(router, (cause) => answerTo(caller, cause)).pipe(
@@ -48,10 +50,11 @@ export const webApp =
       const isStream = path === streamPath
       const answer = Effect.suspend(() => {
         if (isOpen) return routed(nobody)
-        if (isAskedBlindly(headers)) return refuse(nobody, problemOf("ORIGIN_NOT_ALLOWED"))
-        if (web.state.isDraining) return isStream ? cutOff(node) : refuse(nobody, problemOf("SHUTTING_DOWN"))
+        const blindly = refusedBlindly(headers)
+        if (blindly !== undefined) return refuse(nobody, blindly)
+        if (web.state.isDraining) return isStream ? cutOff(node) : refuse(nobody, refusal("SHUTTING_DOWN"))
         return Effect.matchEffect(authenticate(auth, node), {
-          onFailure: (error) => refuse(nobody, refusalOfAuth(error).problem),
+          onFailure: (error) => refuse(nobody, refusalOfAuth(error)),
           onSuccess: (identity) =>
             routed(identity === nobody.identity ? nobody : new Caller(web, node, identity))
         })
@@ -71,9 +74,10 @@ export const webApp =
 /** Answers with a problem, which is counted and logged by that. */
 const refuse = (
   caller: Caller,
-  problem: Problem,
+  refused: Refusal,
   headers?: Readonly<Record<string, string>>
-): Effect.Effect<Response> => Effect.sync(() => problemResponse(caller.refused(problem), headers))
+): Effect.Effect<Response> =>
+  Effect.sync(() => problemResponse(caller.refused(refused.problem, refused), headers))
 
 /** A browser's `EventSource` tries again after a connection that broke, and never after an answer of 503. */
 const cutOff = (node: IncomingMessage): Effect.Effect<never> =>
@@ -118,26 +122,27 @@ const answerTo = <E>(caller: Caller, cause: Cause.Cause<E>): Effect.Effect<Respo
   if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
   const error = Cause.squash(cause)
   if (HttpApiError.HttpApiSchemaError.is(error) && error.kind !== "Body") {
-    return refuse(caller, problemOf("BAD_REQUEST", badFields(error)))
+    return refuse(caller, refusal("BAD_REQUEST", badFields(error)))
   }
   if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound")
     return notFound(caller)
-  return Effect.andThen(Effect.logError("a request failed", cause), refuse(caller, problemOf("INTERNAL")))
+  return Effect.andThen(Effect.logError("a request failed", cause), refuse(caller, refusal("INTERNAL")))
 }
 
 const toIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** Names what is wrong, and does not quote it. */
+/** Names what is wrong and what it may be, and does not quote it. */
 const badFields = ({ cause, kind }: HttpApiError.HttpApiSchemaError): string => {
   const names = toIssues(cause.issue).issues.map(({ path }) => (path ?? []).map(String).join("."))
-  const shown = [...new Set(names)].filter((name) => name !== "").map((name) => `\`${name}\``)
-  return `${kind.toLowerCase()}: ${shown.length === 0 ? "it" : shown.join(", ")} cannot be that`
+  const shown = [...new Set(names)].filter((name) => name !== "").map(allowedText)
+  return shown.length === 0 ? `${kind.toLowerCase()}: it cannot be that` : shown.join("; ")
 }
 
 const notFound = (caller: Caller): Effect.Effect<Response> => {
   const path = pathOf(caller.request.url)
+  if (path === webSocketPath) return refuse(caller, refusal("UPGRADE_REQUIRED"))
   const methods = paths.filter((each) => each.path.test(path)).map(({ method }) => method)
   return methods.length === 0
-    ? refuse(caller, problemOf("NOT_FOUND"))
-    : refuse(caller, problemOf("METHOD_NOT_ALLOWED"), { allow: methods.join(", ") })
+    ? refuse(caller, refusal("NOT_FOUND"))
+    : refuse(caller, refusal("METHOD_NOT_ALLOWED"), { allow: methods.join(", ") })
 }

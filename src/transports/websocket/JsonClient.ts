@@ -15,9 +15,10 @@ import {
   type RequestId
 } from "../../protocol/json/ClientJson.ts"
 import type { JsonLimits } from "../../protocol/json/JsonLimits.ts"
-import { messageIdOf } from "../../protocol/json/MessageId.ts"
-import { type JsonCode, jsonCodes, type Problem } from "../../protocol/json/Problem.ts"
+import { receiptOf } from "../../protocol/json/MessageJson.ts"
+import { jsonCodes, type Problem } from "../../protocol/json/Problem.ts"
 import {
+  type ErrorText,
   encodeAck,
   encodeConnected,
   encodeDropped,
@@ -26,6 +27,7 @@ import {
   encodePong,
   encodeRecovered
 } from "../../protocol/json/ServerJson.ts"
+import { checkPattern } from "../../protocol/Pattern.ts"
 import type { Overflow } from "../../protocol/Position.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import { session } from "./HubNumbers.ts"
@@ -84,23 +86,18 @@ export class JsonClient {
     this.outlet.say(text)
   }
 
-  fail(code: JsonCode, message?: string, requestId?: RequestId, retryAfter?: number): void {
-    this.say(encodeError({ code, message, requestId, retryAfter }, this.now))
+  fail(error: ErrorText): void {
+    this.say(encodeError(error, this.now))
   }
 
-  /** The same for what the hub was never asked: it is counted and logged here. `what` is the topic or pattern. */
-  refuse(
-    code: JsonCode,
-    message: string | undefined,
-    requestId: RequestId | undefined,
-    {
-      retryAfter,
-      what
-    }: { readonly retryAfter?: number | undefined; readonly what?: string | undefined } = {}
-  ): void {
+  /** The same for what the hub was never asked: it is counted and logged here. */
+  refuse(error: ErrorText): void {
+    const { code, topic } = error
     const { id, identity, options, peer, transport } = this.connection
+    // What is no topic may be anything, also what nobody is to read in a log.
+    const what = topic === undefined || checkPattern(topic) !== undefined ? undefined : topic
     options.refusals.add({ id, identity, peer, transport, code, what })
-    this.fail(code, message, requestId, retryAfter)
+    this.fail(error)
   }
 
   send(frame: Frame): void {
@@ -111,13 +108,13 @@ export class JsonClient {
   take(text: Uint8Array): void {
     this.hasSpoken = true
     const request = decodeClientJson(text, this.options.limits)
-    if (request._tag === "Fault") this.refuse(request.code, request.message, request.requestId)
+    if (request._tag === "Fault") this.refuse(request)
     else this.connection.options.registry.system.turn(() => this.handle(request))
   }
 
   /** The connection is about to be closed: what its close code alone would not tell plainly enough. */
   ended(reason: CloseReason): void {
-    if (reason === "token-expired") this.fail("TOKEN_EXPIRED")
+    if (reason === "token-expired") this.fail({ code: "TOKEN_EXPIRED" })
   }
 
   /** Opens the session if it is not open. Otherwise says why it cannot be, and answers `false`. */
@@ -127,7 +124,7 @@ export class JsonClient {
     this.send({ _tag: "Open", session, request: 0, id: this.id, incarnation: 0, name: "" })
     if (this.connection.sessions.has(session)) return true
     const { code, message } = this.whyNot
-    this.fail(jsonCodes[code], message, requestId)
+    this.fail({ code: jsonCodes[code], message, requestId })
     return false
   }
 
@@ -183,7 +180,7 @@ export class JsonClient {
 
   /** A session that is closed takes its connection with it. */
   private closed(reason: CloseReason): void {
-    if (reason === "slow-consumer") this.fail("BUFFER_OVERFLOW")
+    if (reason === "slow-consumer") this.fail({ code: "BUFFER_OVERFLOW" })
     this.connection.end(reason)
   }
 
@@ -201,12 +198,11 @@ export class JsonClient {
       this.connection.publish(session, topic, [message], { priority, ttl, deliverAt }),
       {
         onSuccess: ({ duplicate, durability, epoch, offset }) => {
-          const message_id = messageIdOf(topic, epoch, offset)
-          const receipt = { message_id, topic, offset, epoch, durability, duplicate }
+          const receipt = receiptOf(topic, { epoch, offset }, durability, duplicate, message.id)
           this.say(encodeAck({ _tag: "Published", topic, receipt }, requestId, this.now))
         },
         onFailure: (code) =>
-          this.fail(jsonCodes[code], refusalText(code, errorMessage(code), topic), requestId)
+          this.fail({ code: jsonCodes[code], message: publishRefusal(code, topic), requestId, topic })
       }
     )
     const { admit } = this.options
@@ -214,7 +210,7 @@ export class JsonClient {
     return Effect.matchEffect(admit(1), {
       onSuccess: () => publishing,
       onFailure: ({ code, detail, retry_after }) =>
-        Effect.sync(() => this.refuse(code, detail, requestId, { retryAfter: retry_after, what: topic }))
+        Effect.sync(() => this.refuse({ code, message: detail, requestId, topic, retryAfter: retry_after }))
     })
   }
 
@@ -227,3 +223,8 @@ export class JsonClient {
     else this.outlet.release(Hold.publishes)
   }
 }
+
+const publishRefusal = (code: ErrorCode, topic: string): string =>
+  code === "forbidden"
+    ? `this identity may not publish to '${topic}'`
+    : refusalText(code, errorMessage(code), topic)

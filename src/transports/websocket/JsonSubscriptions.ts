@@ -50,9 +50,11 @@ export class JsonSubscriptions {
 
   subscribe(request: Subscribe): void {
     const { client } = this
-    const { dialect, requestId, topics } = request
+    const { dialect, requestId } = request
     const clientId = dialect === "message" ? request.clientId : undefined
-    if (!this.maySubscribe(topics, clientId, requestId) || !client.open(requestId)) return
+    if (!this.mayBe(clientId, requestId)) return
+    const topics = this.allowed(request)
+    if (topics.length === 0 || !client.open(requestId)) return
     const call = this.call(requestId, topics.length, (done) =>
       client.say(
         encodeAck(
@@ -72,20 +74,26 @@ export class JsonSubscriptions {
     }
   }
 
-  private maySubscribe(
-    topics: ReadonlyArray<string>,
-    clientId: string | undefined,
-    requestId: RequestId | undefined
-  ): boolean {
-    const { groups, subscribe } = this.client.identity
-    const isAllowed =
-      (subscribe.isEverything || topics.every((pattern) => subscribe.allowsPattern(pattern))) &&
-      (clientId === undefined || groups === undefined || groups.allowsTopic(clientId))
-    if (!isAllowed)
-      this.client.refuse("FORBIDDEN", "this identity may not subscribe to that", requestId, {
-        what: topics.join(",")
-      })
-    return isAllowed
+  private mayBe(clientId: string | undefined, requestId: RequestId | undefined): boolean {
+    const { groups } = this.client.identity
+    if (clientId === undefined || groups === undefined || groups.allowsTopic(clientId)) return true
+    const message = "this identity may not use that `client_id`"
+    this.client.refuse({ code: "FORBIDDEN", message, requestId })
+    return false
+  }
+
+  /** The topics that may be subscribed; each of the others is refused by an error of its own. */
+  private allowed({ refused, requestId, topics }: Subscribe): ReadonlyArray<string> {
+    const { client } = this
+    const { subscribe } = client.identity
+    for (const fault of refused) client.refuse({ ...fault, requestId })
+    if (subscribe.isEverything) return topics
+    return topics.filter((topic) => {
+      if (subscribe.allowsPattern(topic)) return true
+      const message = `this identity may not subscribe to '${topic}'`
+      client.refuse({ code: "FORBIDDEN", message, requestId, topic })
+      return false
+    })
   }
 
   private begin(request: Subscribe, call: Call, pattern: string, group: string | undefined): void {
@@ -100,18 +108,31 @@ export class JsonSubscriptions {
     if (group === undefined) {
       const overflow = request.overflow ?? this.client.overflow
       const credit = { creditMessages: unlimitedCredit, creditBytes: unlimitedCredit }
-      this.client.send({ _tag: "Subscribe", ...asked, ...credit, overflow, echo: true, start })
+      this.client.send({
+        _tag: "Subscribe",
+        ...asked,
+        ...credit,
+        overflow,
+        echo: request.echo ?? true,
+        start
+      })
     } else {
       this.client.send({ _tag: "Join", ...asked, ...memberOptions, group, start })
     }
   }
 
-  unsubscribe({ dialect, requestId, topics }: Unsubscribe): void {
+  unsubscribe({ dialect, refused, requestId, topics }: Unsubscribe): void {
     const { client } = this
+    for (const fault of refused) client.refuse({ ...fault, requestId })
     const found = topics.flatMap((topic) => this.entries.of(dialect, topic))
     for (const topic of topics) {
       if (this.entries.of(dialect, topic).length === 0)
-        client.refuse("NOT_SUBSCRIBED", `not subscribed to '${topic}'`, requestId)
+        client.refuse({
+          code: "NOT_SUBSCRIBED",
+          message: `not subscribed to '${topic}'`,
+          requestId,
+          topic
+        })
     }
     const call = this.call(requestId, found.length, (done) =>
       client.say(
@@ -138,7 +159,8 @@ export class JsonSubscriptions {
     for (const id of messageIds) {
       const place = parseMessageId(id)
       if (place === undefined) {
-        client.refuse("BAD_REQUEST", "a `message_id` is not one that the hub gave", requestId)
+        const message = "a `message_id` is not one that the hub gave"
+        client.refuse({ code: "BAD_REQUEST", message, requestId })
         return
       }
       const { epoch, offset, topic } = place
@@ -148,7 +170,8 @@ export class JsonSubscriptions {
       else lane.offsets.push(offset)
     }
     if (lanes.size > maxAckTopics) {
-      client.refuse("LIMIT_REACHED", `an ack is of at most ${maxAckTopics} topics`, requestId)
+      const message = `an ack is of at most ${maxAckTopics} topics`
+      client.refuse({ code: "LIMIT_REACHED", message, requestId })
       return
     }
     const frames = [...lanes.values()].flatMap((lane) => this.ackFrames(lane))
@@ -195,11 +218,12 @@ export class JsonSubscriptions {
         const waiting = this.take(frame.request)
         if (waiting === undefined) return
         if (waiting.entry !== undefined) this.entries.forget(waiting.entry)
-        this.client.fail(
-          jsonCodes[frame.code],
-          refusalText(frame.code, frame.message, waiting.pattern),
-          waiting.call.requestId
-        )
+        this.client.fail({
+          code: jsonCodes[frame.code],
+          message: refusalText(frame.code, frame.message, waiting.pattern),
+          requestId: waiting.call.requestId,
+          topic: waiting.pattern
+        })
         this.settle(waiting.call)
         return
       }
@@ -207,7 +231,9 @@ export class JsonSubscriptions {
         const entry = this.entries.get(frame.subscription)
         if (entry === undefined) return
         this.entries.forget(entry)
-        this.client.fail("GROUP_NOT_FOUND", `the group of '${entry.pattern}' was removed`)
+        const { pattern: topic } = entry
+        const message = `the group of '${topic}' was removed`
+        this.client.fail({ code: "GROUP_NOT_FOUND", message, topic })
         return
       }
       default:

@@ -36,10 +36,10 @@ export interface WebSocketOptions {
    * given. One that asks for the binary protocol says who it is in its hello.
    */
   readonly authenticate?: (request: IncomingMessage) => Effect.Effect<Identity, AuthError>
-  /** Answers an upgrade that is refused, and closes its socket. */
-  readonly refuse?: (request: IncomingMessage, socket: NodeDuplex, problem: Problem) => void
+  /** Answers an upgrade that is refused, and closes its socket; `why` is for the log. */
+  readonly refuse?: (request: IncomingMessage, socket: NodeDuplex, problem: Problem, why?: string) => void
   /** Asked once for each connection that speaks JSON: what it answers is asked before each of its publishes. */
-  readonly admission?: (request: IncomingMessage, identity: Identity) => Admission
+  readonly admission?: (request: IncomingMessage, identity: Identity) => Admission | undefined
   /** Whether clients may ask for `permessage-deflate`. Then nothing is shared between connections. */
   readonly deflate?: boolean
 }
@@ -115,7 +115,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         run(
           Effect.match(authenticate(request), {
             onSuccess: (identity) => accept(request, socket, head, identity),
-            onFailure: (error) => refuse(request, socket, problemOf(authCodes[error.reason], error.message))
+            onFailure: ({ message, reason, why }) =>
+              refuse(request, socket, problemOf(authCodes[reason], message), why)
           })
         )
       }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type ClientRequest, decodeClientJson, type Fault } from "../../../src/protocol/json/ClientJson.ts"
 import { defaultJsonLimits } from "../../../src/protocol/json/JsonLimits.ts"
+import { checkPattern } from "../../../src/protocol/Pattern.ts"
 import { chance, mutated } from "../Chance.ts"
 import { asText, jsonText, parsed, utf8 } from "./JsonArbitraries.ts"
 
@@ -15,7 +16,7 @@ describe("client json - as the references write it", () => {
   check(
     "subscribe with a topic",
     { type: "subscribe", topic: "news", request_id: "req-123" },
-    { _tag: "Subscribe", requestId: "req-123", dialect: "event", topics: ["news"] }
+    { _tag: "Subscribe", requestId: "req-123", dialect: "event", topics: ["news"], refused: [] }
   )
   check(
     "subscribe with topics",
@@ -24,13 +25,14 @@ describe("client json - as the references write it", () => {
       _tag: "Subscribe",
       dialect: "message",
       topics: ["notifications", "alerts"],
+      refused: [],
       clientId: "client-123"
     }
   )
   check(
     "unsubscribe",
     { type: "unsubscribe", topic: "news", request_id: "req-124" },
-    { _tag: "Unsubscribe", requestId: "req-124", dialect: "event", topics: ["news"] }
+    { _tag: "Unsubscribe", requestId: "req-124", dialect: "event", topics: ["news"], refused: [] }
   )
   check(
     "publish",
@@ -62,6 +64,11 @@ describe("client json - more than the references", () => {
     { _tag: "Ack", requestId: 7, messageIds: ["a@1-2", "a@1-3"] }
   )
   check(
+    "ack of one and several at once",
+    { type: "ack", message_id: "a@1-1", message_ids: ["a@1-2", "a@1-3"] },
+    { _tag: "Ack", messageIds: ["a@1-1", "a@1-2", "a@1-3"] }
+  )
+  check(
     "empty fields, as clients of some languages send them, are none",
     {
       type: "subscribe",
@@ -73,7 +80,7 @@ describe("client json - more than the references", () => {
       overflow: "",
       x: []
     },
-    { _tag: "Subscribe", dialect: "event", topics: ["a.*"] }
+    { _tag: "Subscribe", dialect: "event", topics: ["a.*"], refused: [] }
   )
   const starts: ReadonlyArray<readonly [object, unknown]> = [
     [{ last_n: 5 }, { _tag: "Last", count: 5 }],
@@ -87,14 +94,53 @@ describe("client json - more than the references", () => {
     check(
       `start with ${JSON.stringify(fields)}`,
       { type: "subscribe", topic: ">", ...fields },
-      { _tag: "Subscribe", dialect: "event", topics: [">"], start }
+      { _tag: "Subscribe", dialect: "event", topics: [">"], refused: [], start }
     )
   }
   check(
     "overflow as the settings of inmem-pubsub write it",
     { type: "subscribe", topics: ["a"], overflow: "DROP_OLDEST" },
-    { _tag: "Subscribe", dialect: "message", topics: ["a"], overflow: "drop-oldest" }
+    { _tag: "Subscribe", dialect: "message", topics: ["a"], refused: [], overflow: "drop-oldest" }
   )
+  for (const echo of [true, false]) {
+    check(
+      `echo ${echo}`,
+      { type: "subscribe", topics: ["a"], echo },
+      { _tag: "Subscribe", dialect: "message", topics: ["a"], refused: [], echo }
+    )
+  }
+  check(
+    "with a topic a client_id says nothing, so all goes with it",
+    { type: "subscribe", topic: "a", client_id: "c", last_n: 5, overflow: "wait", echo: false },
+    {
+      _tag: "Subscribe",
+      dialect: "event",
+      topics: ["a"],
+      refused: [],
+      clientId: "c",
+      start: { _tag: "Last", count: 5 },
+      overflow: "wait",
+      echo: false
+    }
+  )
+  for (const [type, _tag] of [
+    ["subscribe", "Subscribe"],
+    ["unsubscribe", "Unsubscribe"]
+  ]) {
+    check(
+      `${type}: of several topics each bad one is named, and the others stay`,
+      { type, topics: ["a", "b..c", "d", ""] },
+      {
+        _tag,
+        dialect: "message",
+        topics: ["a", "d"],
+        refused: [
+          { topic: "b..c", code: "INVALID_TOPIC", message: checkPattern("b..c")?.message },
+          { topic: "", code: "INVALID_TOPIC", message: checkPattern("")?.message }
+        ]
+      }
+    )
+  }
   check(
     "publish with everything",
     {
@@ -151,7 +197,8 @@ describe("client json - faults have a code, and the request's id", () => {
     ["MISSING_TOPIC", { type: "unsubscribe", topic: "" }],
     ["MISSING_TOPIC", { type: "publish", message: { id: "1", payload: 1 } }],
     ["INVALID_TOPIC", { type: "subscribe", topic: "a b" }],
-    ["INVALID_TOPIC", { type: "subscribe", topics: ["a", "a..b"] }],
+    ["BAD_REQUEST", { type: "subscribe", topic: "a", topics: ["b"] }],
+    ["BAD_REQUEST", { type: "unsubscribe", topic: "a", topics: ["a"] }],
     ["INVALID_TOPIC", publish({ id: "1", payload: 1 }, { topic: "a.*" })],
     ["BAD_REQUEST", { type: "subscribe", topic: 5 }],
     ["BAD_REQUEST", { type: "subscribe", topics: "a" }],
@@ -162,6 +209,8 @@ describe("client json - faults have a code, and the request's id", () => {
     ["BAD_REQUEST", { type: "subscribe", topic: "a", from: "soon" }],
     ["BAD_REQUEST", { type: "subscribe", topic: "a", from: { epoch: 1 } }],
     ["BAD_REQUEST", { type: "subscribe", topic: "a", overflow: "explode" }],
+    ["BAD_REQUEST", { type: "subscribe", topic: "a", echo: 0 }],
+    ["BAD_REQUEST", { type: "subscribe", topic: "a", echo: "false" }],
     ["LIMIT_REACHED", { type: "subscribe", topics: Array.from({ length: 1001 }, (_, i) => `t${i}`) }],
     ["MISSING_MESSAGE", publish(undefined)],
     ["MISSING_MESSAGE", publish("text")],
@@ -199,6 +248,34 @@ describe("client json - faults have a code, and the request's id", () => {
       assert.deepStrictEqual([fault.code, fault.requestId], ["INVALID_JSON", undefined])
     })
   }
+
+  for (const [named, field] of [
+    ["`last_n`", { last_n: 5 }],
+    ["`overflow`", { overflow: "wait" }],
+    ["`echo: false`", { echo: false }]
+  ] as const) {
+    it(`client json - ${named} cannot go with a client_id, and the message names both`, () => {
+      const fault = decode({ type: "subscribe", topics: ["a"], client_id: "c", ...field })
+      assert(fault._tag === "Fault")
+      assert.strictEqual(fault.code, "BAD_REQUEST")
+      assert.include(fault.message, named)
+      assert.include(fault.message, "`client_id`")
+    })
+  }
+
+  it("client json - what is wrong with a request about one topic names it", () => {
+    const topicOf = (value: unknown) => {
+      const fault = decode(value)
+      assert(fault._tag === "Fault")
+      return fault.topic
+    }
+    assert.strictEqual(topicOf({ type: "subscribe", topic: "a..b" }), "a..b")
+    assert.strictEqual(topicOf(publish({ payload: 1 })), "a")
+    assert.isUndefined(topicOf({ type: "subscribe", topic: "a", topics: ["b"] }))
+    assert.isUndefined(topicOf(publish({ id: "1", payload: 1 }, { topic: "\ud800" })))
+    assert.isUndefined(topicOf({ type: "subscribe", topic: 5 }))
+    assert.isUndefined(topicOf({ type: "dance" }))
+  })
 
   it("client json - a request id that cannot be given back is none", () => {
     for (const id of ["r".repeat(256), "\ud800", true, {}, 1.5, 1e300]) {

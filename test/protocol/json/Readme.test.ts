@@ -23,6 +23,8 @@ import {
   encodeRecovered
 } from "../../../src/protocol/json/ServerJson.ts"
 import { settingsTable } from "../../../src/services/SettingsTable.ts"
+import { enoughBytes } from "../../../src/transports/http/Collector.ts"
+import { maxPipelined } from "../../../src/transports/http/OpenRequests.ts"
 import { encodeRun } from "../MessageArbitraries.ts"
 import { asText, utf8 } from "./JsonArbitraries.ts"
 
@@ -60,7 +62,7 @@ const said: { readonly [name: string]: Uint8Array } = {
   event: encodeEvents(batch).bytes,
   message: encodeMessages(batch).bytes,
   pong: encodePong("req-126", now),
-  error: encodeError({ ...faultOf('{"type":"subscribe","request_id":"req-127"}') }, now),
+  error: encodeError({ ...faultOf('{"type":"subscribe","topic":"a..b","request_id":"req-127"}') }, now),
   recovered: encodeRecovered("news", from, now),
   gap: encodeGap("news", from, { epoch, offset: 9 }, now),
   dropped: encodeDropped("news", 3, now),
@@ -141,7 +143,9 @@ describe("json readme - the page says what is so", () => {
         maxRequestBody: limitOf("body of a bulk request") * 1_048_576,
         maxSubscriptionsPerSession: limitOf("subscriptions of one connection"),
         maxPollsPerClient: limitOf("polls that wait"),
-        maxConnections: limitOf("connections")
+        maxConnections: limitOf("connections"),
+        maxPipelined: limitOf("requests of one HTTP connection"),
+        enoughBytes: limitOf("answer of a poll") * 1_048_576
       },
       {
         maxDepth,
@@ -153,9 +157,22 @@ describe("json readme - the page says what is so", () => {
         maxRequestBody: settingsTable.maxRequestBody.default,
         maxSubscriptionsPerSession: settingsTable.maxSubscriptionsPerSession.default,
         maxPollsPerClient: settingsTable.maxPollsPerClient.default,
-        maxConnections: settingsTable.maxConnections.default
+        maxConnections: settingsTable.maxConnections.default,
+        maxPipelined,
+        enoughBytes
       }
     )
+  })
+
+  it("json readme - a setting that stands with a number in brackets has that default", () => {
+    const units: Readonly<Record<string, number>> = { "": 1, s: 1000, MiB: 1_048_576 }
+    const told = [...page.matchAll(/`(\w+)` \(([0-9,]+) ?(s|MiB)?\)/g)].map(
+      ([, name = "", value = "", unit = ""]) =>
+        [name, Number(value.replaceAll(",", "")) * (units[unit] ?? Number.NaN)] as const
+    )
+    const defaults: Readonly<Record<string, { readonly default: unknown }>> = settingsTable
+    assert.isAbove(told.length, 6)
+    for (const [name, value] of told) assert.strictEqual(defaults[name]?.default, value, name)
   })
 })
 

@@ -337,7 +337,8 @@ describe("subscription", () => {
       const { request } = hub.last.of("Subscribe")[0]!
       hub.last.send({ _tag: "Failure", session: 1, request, code: "limit-reached", message: "enough" })
       yield* settle
-      assert.deepInclude(reasonOf(refused), { _tag: "Rejected", code: "limit-reached", message: "enough" })
+      const { pattern } = options
+      assert.deepInclude(reasonOf(refused), { _tag: "Rejected", message: "enough", about: pattern })
       const silent = yield* start(session.subscribe(options))
       yield* TestClock.adjust("2 seconds")
       assert.deepInclude(reasonOf(silent), { _tag: "Timeout", operation: "subscribe" })

@@ -66,7 +66,9 @@ describe("auth - settings that cannot work", () => {
       const wrong: ReadonlyArray<readonly [string, AuthOptions]> = [
         ["authType", { authType: "any" }],
         ["authType", { authType: "api-key", authJwtSecret: Redacted.make(secret) }],
-        ["authJwtSecret", { authType: "jwt", authKeys }],
+        ["authType", { authType: "jwt", authKeys }],
+        ["authKeysFile", { authKeysFile: `${folder}/none.yaml` }],
+        ["authKeysFile", { authKeysFile: yield* write("bad.yaml", "authKeys: [") }],
         ["authJwtSecret", { authJwtSecret: Redacted.make("x".repeat(31)) }],
         ["authJwtSecret", { authJwtSecret: Redacted.make(pemOf(ec.publicKey)) }],
         ["authJwtPublicKey", { authJwtPublicKey: `${folder}/none.pem` }],

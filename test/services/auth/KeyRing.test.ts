@@ -1,6 +1,6 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Logger, References } from "effect"
 import { TestClock } from "effect/testing"
 import { stringify } from "yaml"
 import { SettingsError } from "../../../src/protocol/SettingsError.ts"
@@ -51,6 +51,46 @@ describe("keys file", () => {
       assert.strictEqual(yield* reasonOf(auth, first.key), "unknown-key")
     })
   )
+
+  it.effect("keys file - what came and went is said in one line, and nothing where nothing did", () => {
+    const lines: Array<unknown> = []
+    const logger = Logger.make<unknown, void>(({ fiber, logLevel }) => {
+      lines.push({ logLevel, ...fiber.getRef(References.CurrentLogAnnotations) })
+    })
+    return Effect.gen(function* () {
+      const { write } = yield* makeFolder
+      const [first, second, third] = [entryOf("first"), entryOf("second"), entryOf("third")]
+      const file = yield* write("keys.yaml", stringify({ authKeys: [first.entry, second.entry] }))
+      const auth = yield* open({ authKeysFile: file })
+      yield* TestClock.adjust("1 second")
+      yield* auth.authenticate(first.key)
+      assert.deepStrictEqual(lines, [])
+      const changed = { ...second.entry, publish: ["a"] }
+      yield* write("keys.yaml", stringify({ authKeys: [changed, third.entry] }))
+      for (let look = 0; look < 3; look++) {
+        yield* TestClock.adjust("1 second")
+        yield* auth.authenticate(second.key)
+      }
+      assert.deepStrictEqual(lines, [
+        {
+          logLevel: "Info",
+          file,
+          keys: 2,
+          added: third.entry.id,
+          removed: first.entry.id,
+          changed: second.entry.id
+        }
+      ])
+      const many = Array.from({ length: 30 }, () => entryOf("one of many"))
+      yield* write(
+        "keys.yaml",
+        stringify({ authKeys: [changed, third.entry, ...many.map(({ entry }) => entry)] })
+      )
+      yield* TestClock.adjust("1 second")
+      yield* auth.authenticate(second.key)
+      assert.match(JSON.stringify(lines[1]), /"keys":32,"added":"[0-9a-f, ]+ and 10 more"/)
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
 
   it.effect("keys file - one that was left alone for long is known by its time and size", () =>
     Effect.gen(function* () {

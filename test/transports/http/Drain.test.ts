@@ -6,6 +6,7 @@ import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Hub } from "../../../src/actors/Hub.ts"
 import type { LocalOutlet } from "../../../src/actors/LocalConnection.ts"
 import { WebServer } from "../../../src/transports/WebServer.ts"
+import { secureHub } from "../security/SecureHub.ts"
 import { ask, openStream, publish, rawSocket, webHub } from "./WebHub.ts"
 
 /** A client that has something left to take for as long as the hub waits. */
@@ -53,6 +54,20 @@ describe("http drain", () => {
       yield* again.closed
       assert.strictEqual(again.text, "")
       yield* Fiber.join(closing)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("http drain - the log says why a stream ended", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(secureHub({}, {}, lines), scope)
+      const stream = yield* Effect.provideContext(openStream("/api/v1/stream?topics=a"), context)
+      yield* stream.says(/begin/)
+      yield* Scope.close(scope, Exit.void)
+      const [ended, ...more] = lines.filter((line) => /^\{.*connection ended.*event-stream/.test(line))
+      assert.lengthOf(more, 0)
+      assert.deepInclude(JSON.parse(ended ?? "{}").annotations, { reason: "shutting-down" })
     }).pipe(Effect.scoped)
   )
 

@@ -79,7 +79,7 @@ describe("http limits", () => {
     [
       "a head that is too large",
       `GET /health HTTP/1.1\r\nHost: x\r\nX: ${"y".repeat(20_000)}\r\n\r\n`,
-      /^HTTP\/1\.1 422 /
+      /^HTTP\/1\.1 431 Request Header Fields Too Large\r\n[\s\S]*HEAD_TOO_LARGE/
     ],
     ["what is no HTTP", "\x16\x03\x01\x02\x00\r\n\r\n", /^HTTP\/1\.1 400 /],
     ["a chunk that is none", `${head("Transfer-Encoding: chunked")}zz\r\n`, /^HTTP\/1\.1 400 |^$/]
@@ -99,10 +99,49 @@ describe("http limits", () => {
       const answer = yield* publish("a", 5)
       assert.deepInclude(answer.json, { status: 429, code: "RATE_LIMITED" })
       assert.isAbove(Number(answer.headers["retry-after"]), 0)
-      const bulk = yield* postJson("/api/v1/messages/bulk", { messages: [{ topic: "a", payload: 1 }] })
-      assert.strictEqual(bulk.json.results[0]?.error?.code, "RATE_LIMITED")
       // Reading is not limited.
       assert.strictEqual((yield* ask("/api/v1/topics/a/messages")).json.messages.length, 5)
+    }).pipe(Effect.provide(webHub({ rateLimitPerClient: 5 })))
+  )
+
+  it.live("http limits - of many messages as many are taken as are left, in order", () =>
+    Effect.gen(function* () {
+      const bulk = (count: number) =>
+        postJson("/api/v1/messages/bulk", {
+          messages: Array.from({ length: count }, (_, payload) => ({ topic: "a", payload }))
+        })
+      for (let n = 0; n < 3; n++) yield* publish("a", n)
+      const { json: some, status } = yield* bulk(3)
+      assert.strictEqual(status, 202)
+      assert.deepInclude(some, { accepted: 2, rejected: 1 })
+      assert.deepStrictEqual(
+        some.results.map(({ error }) => error?.code),
+        [undefined, undefined, "RATE_LIMITED"]
+      )
+      const none = yield* bulk(2)
+      assert.deepInclude(none.json, { status: 429, code: "RATE_LIMITED" })
+      assert.isAbove(Number(none.headers["retry-after"]), 0)
+      const { text } = yield* ask("/api/v1/messages/bulk", {
+        headers: { "content-type": "application/x-ndjson" },
+        body: '{"topic":"a","payload":1}\n{"topic":"a","payload":2}\n'
+      })
+      for (const line of text.trim().split("\n"))
+        assert.strictEqual(JSON.parse(line).error.code, "RATE_LIMITED")
+      assert.lengthOf((yield* ask("/api/v1/topics/a/messages")).json.messages, 5)
+      const { messagesRejected, refusals } = yield* (yield* Hub).metrics
+      assert.deepStrictEqual([messagesRejected, refusals], [5, { RATE_LIMITED: 5 }])
+    }).pipe(Effect.provide(webHub({ rateLimitPerClient: 5 })))
+  )
+
+  it.live("http limits - more messages at once than a minute allows are taken up to that", () =>
+    Effect.gen(function* () {
+      const line = '{"topic":"a","payload":1}'
+      const answer = yield* ask("/api/v1/messages/bulk", {
+        headers: json,
+        body: `{"messages":[${Array.from({ length: 7 }, () => line)}]}`
+      })
+      assert.deepInclude(answer.json, { accepted: 5, rejected: 2 })
+      assert.isAbove(Number(JSON.parse(answer.text).results[6].error.retry_after), 0)
     }).pipe(Effect.provide(webHub({ rateLimitPerClient: 5 })))
   )
 

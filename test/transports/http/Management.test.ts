@@ -1,8 +1,36 @@
 /** Topics, health, statistics, metrics and the API's description of itself. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { Api } from "../../../src/transports/http/Api.ts"
+import { WebServer } from "../../../src/transports/WebServer.ts"
 import { ask, json, postJson, publish, webHub } from "./WebHub.ts"
+
+const { Array: list, Boolean: flag, optionalKey, Record, String: text, Struct, Unknown } = Schema
+
+const Description = Schema.fromJsonString(
+  Struct({
+    components: Struct({ schemas: Record(text, Unknown), securitySchemes: Record(text, Unknown) }),
+    paths: Record(
+      text,
+      Record(
+        text,
+        Struct({
+          operationId: text,
+          security: list(Record(text, list(text))),
+          parameters: list(
+            Struct({ name: text, description: text, required: flag, example: optionalKey(Unknown) })
+          ),
+          requestBody: optionalKey(
+            Struct({
+              description: text,
+              content: Record(text, Struct({ example: optionalKey(Unknown) }))
+            })
+          )
+        })
+      )
+    )
+  })
+)
 
 describe("http topics", () => {
   it.live("http topics - made, listed, deleted", () =>
@@ -34,7 +62,8 @@ describe("http topics", () => {
     ["it exists", '{"name":"a"}', 409, "TOPIC_EXISTS"],
     ["a bad name", '{"name":"a..b"}', 400, "INVALID_TOPIC"],
     ["a pattern", '{"name":"a.*"}', 400, "INVALID_TOPIC"],
-    ["no name", "{}", 400, "INVALID_TOPIC"],
+    ["no name", "{}", 422, "MISSING_TOPIC"],
+    ["a topic where the name should be", '{"topic":"b"}', 422, "MISSING_TOPIC"],
     ["a name that is no text", '{"name":7}', 400, "INVALID_TOPIC"],
     ["no JSON", "x", 400, "INVALID_JSON"],
     ["the hub's own", '{"name":"$sys.x"}', 403, "FORBIDDEN"],
@@ -94,6 +123,62 @@ describe("http system", () => {
       assert.notMatch(text, /<(script|link|img)[^>]+(src|href)/)
       assert.include(String(headers["content-security-policy"]), "default-src 'none'")
     }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http system - says who may ask, and of each parameter and body what it is, with an example", () =>
+    Effect.gen(function* () {
+      const description = yield* Schema.decodeEffect(Description)((yield* ask("/openapi.json")).text)
+      assert.deepInclude(description.components.securitySchemes.bearer, { type: "http", scheme: "bearer" })
+      assert.deepStrictEqual(
+        Object.keys(description.components.schemas).filter((name) => name.startsWith("Problem")),
+        ["Problem"]
+      )
+      const operations = Object.values(description.paths).flatMap((methods) => Object.values(methods))
+      for (const { operationId, parameters, requestBody, security } of operations) {
+        const isOpen = ["home", "health", "ready", "docs"].some((name) => operationId === `system.${name}`)
+        // What is open asks for nothing; everything else takes a token, or none where nobody is asked.
+        assert.strictEqual(security.length === 0, isOpen, operationId)
+        if (!isOpen) assert.includeDeepMembers([...security], [{ bearer: [] }, {}])
+        for (const { description, example, name } of parameters) {
+          assert.isAbove(description.length, 5, `${operationId} ${name}`)
+          assert.isDefined(example, `${operationId} ${name}`)
+        }
+        if (requestBody === undefined) continue
+        assert.isAbove(requestBody.description.length, 5)
+        for (const content of Object.values(requestBody.content))
+          assert.isDefined(content.example, operationId)
+      }
+      for (const path of ["/api/v1/poll", "/api/v1/stream"]) {
+        const topics = description.paths[path]?.get?.parameters.find(({ name }) => name === "topics")
+        assert.isTrue(topics?.required)
+      }
+      const example =
+        description.paths["/api/v1/messages"]?.post?.requestBody?.content["application/json"]?.example
+      assert.strictEqual((yield* postJson("/api/v1/messages", example)).status, 202)
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http system - the root leads to the page, and says what is where", () =>
+    Effect.gen(function* () {
+      const { headers, status, text } = yield* ask("/")
+      assert.strictEqual(status, 302)
+      assert.strictEqual(headers.location, "/docs")
+      assert.deepInclude(JSON.parse(text), { openapi: "/openapi.json", websocket: "/ws" })
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http system - a plain request where WebSocket is spoken is told so, on both ports", () =>
+    Effect.gen(function* () {
+      const server = yield* WebServer
+      for (const port of [server.port, server.wsPort]) {
+        const asked = ask("/ws", { headers: { host: "localhost" } })
+        const { headers, json, status } = yield* Effect.provideService(asked, WebServer, { ...server, port })
+        assert.strictEqual(status, 426)
+        assert.deepInclude(json, { status: 426, code: "UPGRADE_REQUIRED" })
+        assert.strictEqual(headers.upgrade, "websocket")
+        assert.match(String(headers.connection), /upgrade/i)
+      }
+    }).pipe(Effect.provide(webHub({ wsPort: 0 })))
   )
 
   it.live("http system - what is not there, and methods that are not taken", () =>

@@ -1,6 +1,7 @@
 /** Publishing over HTTP: every row and every error, over real sockets. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { Hub } from "../../../src/actors/Hub.ts"
 import { ask, json, postJson, publish, rawSocket, webHub } from "./WebHub.ts"
 
 const replayed = (topic: string) =>
@@ -118,6 +119,57 @@ describe("http publish", () => {
     }).pipe(Effect.provide(webHub({ maxMessageSize: 4096 })))
   )
 
+  it.live("http publish - what is refused is counted as so many messages, each once", () =>
+    Effect.gen(function* () {
+      const hub = yield* Hub
+      const rejected = Effect.map(hub.metrics, ({ messagesRejected }) => messagesRejected)
+      const post = (body: string) => ask("/api/v1/messages", { headers: json, body })
+      yield* post("{bad")
+      yield* post(`{"topic":"a","payload":"${"x".repeat(5000)}"}`)
+      const { detail } = (yield* publish("$sys.x", 1)).json
+      assert.strictEqual(detail, "topics that begin with $ are the hub's own")
+      assert.strictEqual(yield* rejected, 3)
+      yield* postJson("/api/v1/messages/bulk", {
+        messages: [{ topic: "a", payload: 1 }, { topic: "a b", payload: 1 }, { topic: "$x", payload: 1 }, {}]
+      })
+      assert.strictEqual(yield* rejected, 6)
+      // A batch that is refused as a whole, of which one message would be.
+      yield* Effect.forEach(
+        [10, 20_000, 30],
+        (size) =>
+          ask("/api/v1/messages?topic=$x", {
+            headers: { "content-type": "text/plain" },
+            body: "x".repeat(size % 4096)
+          }),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(yield* rejected, 9)
+      yield* ask("/api/v1/poll?topics=a&timeout=x")
+      yield* ask("/api/v1/messages")
+      assert.strictEqual(yield* rejected, 9)
+    }).pipe(Effect.provide(webHub({ maxMessageSize: 4096 })))
+  )
+
+  it.live("http publish - the status line has the name that the problem has", () =>
+    Effect.gen(function* () {
+      for (const [type, body, name] of [
+        ["application/json", "x".repeat(200_000), "413 Content Too Large"],
+        ["application/json", "{}", "422 Unprocessable Content"],
+        ["text/csv", "x", "415 Unsupported Media Type"]
+      ] as const) {
+        const raw = yield* rawSocket
+        const path = type === "text/csv" ? "/api/v1/messages/bulk" : "/api/v1/messages"
+        raw.write(
+          `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+        )
+        yield* raw.says(/\r\n\r\n\{.*\}/)
+        const status = name.slice(0, 3)
+        assert.isTrue(raw.text.startsWith(`HTTP/1.1 ${name}\r\n`), raw.text.slice(0, 60))
+        assert.include(raw.text, `"title":"${name.slice(4)}","status":${status}`)
+      }
+    }).pipe(Effect.scoped, Effect.provide(webHub({ maxMessageSize: 4096 })))
+  )
+
   it.live.each([
     ["without a topic", "", "text/plain", 422, "MISSING_TOPIC"],
     ["with a bad ttl", "?topic=a&ttl=soon", "text/plain", 422, "BAD_REQUEST"],
@@ -224,6 +276,29 @@ describe("http bulk", () => {
         [1, 2, 4]
       )
     }).pipe(Effect.scoped, Effect.provide(webHub()))
+  )
+
+  it.live("http bulk - each answer says which line it is of, and what was refused its id", () =>
+    Effect.gen(function* () {
+      const answer = yield* ask("/api/v1/messages/bulk", {
+        headers: { "content-type": "application/x-ndjson" },
+        body: '\n{"topic":"l","payload":1}\n \n\n{bad\n{"topic":"l","payload":2}'
+      })
+      const answers = answer.text
+        .trim()
+        .split("\n")
+        .map((each) => JSON.parse(each))
+      assert.deepStrictEqual(
+        answers.map(({ error, line }) => [line, error?.code]),
+        [
+          [2, undefined],
+          [5, "INVALID_JSON"],
+          [6, undefined]
+        ]
+      )
+      assert.match(answers[1].instance, /^urn:uuid:/)
+      assert.notProperty(answers[0], "instance")
+    }).pipe(Effect.provide(webHub()))
   )
 
   it.live("http bulk - a line that is too long is refused alone", () =>

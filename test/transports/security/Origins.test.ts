@@ -172,6 +172,31 @@ describe("origins", () => {
       }).pipe(Effect.provide(hub()))
   )
 
+  it.live(
+    "origins - whoever is refused is told which header it is and what lets it in; the log says which one it was",
+    () => {
+      const lines: Array<string> = []
+      return Effect.gen(function* () {
+        const why = () =>
+          lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line).annotations?.why)
+        const behind = yield* ask("/topics", { headers: { ...bearer(alice.key), host: "hub.example" } })
+        assert.deepInclude(behind.json, { status: 403, code: "ORIGIN_NOT_ALLOWED" })
+        for (const text of ["Host", "`allowedOrigins`"]) assert.include(behind.json.detail, text)
+        assert.strictEqual(why().at(-1), "host hub.example")
+        const page = yield* ask("/api/v1/messages", {
+          headers: { ...local, origin: "https://evil.example" },
+          body: "x"
+        })
+        assert.notInclude(page.json.detail, "Host")
+        for (const text of ["Origin", "`allowedOrigins`"]) assert.include(page.json.detail, text)
+        assert.strictEqual(why().at(-1), "origin https://evil.example")
+        const socket = yield* upgrade("/ws", { host: "hub.example", origin: "https://hub.example" })
+        assert.include(socket.json.detail, "Host")
+        assert.strictEqual(why().at(-1), "host hub.example")
+      }).pipe(Effect.provide(secureHub({ authKeys: [alice.entry] }, {}, lines)))
+    }
+  )
+
   it.live("origins - what a page has a browser ask blindly, as a picture or by a link, is not done", () =>
     Effect.gen(function* () {
       const from = (site: string) => ({ headers: { ...local, ...bearer(alice.key), "sec-fetch-site": site } })

@@ -14,6 +14,9 @@ const hub = () => secureHub({ authKeys: [alice.entry, root.entry] })
 
 const doors: ReadonlyArray<Door> = [tcpClient, binaryClient]
 
+const writer = keyFor("writer", { publish: [">"], subscribe: ["other"] })
+const keeper = keyFor("keeper", { publish: ["orders.eu"], subscribe: ["orders.eu", "$dead.>"] })
+
 const jsonPeer = (key: string) =>
   Effect.flatMap(WebServer, ({ port }) => connectJson(`ws://127.0.0.1:${port}/ws?token=${key}`))
 
@@ -202,6 +205,35 @@ const ann = keyFor("ann", everything)
 const ben = keyFor("ben", everything)
 const named = (name: string, ...consumerGroups: ReadonlyArray<string>) =>
   keyFor(name, { ...everything, consumerGroups })
+
+describe("rights to remove", () => {
+  it.live("rights - a topic is removed by whoever may publish and subscribe it, by HTTP and TCP alike", () =>
+    Effect.gen(function* () {
+      const remove = (key: string, topic: string) =>
+        Effect.gen(function* () {
+          const { json, status } = yield* ask(`/topics/${encodeURIComponent(topic)}`, {
+            method: "DELETE",
+            headers: bearer(key)
+          })
+          const client = yield* admitted(tcpClient, key)
+          client.request("topic.remove", JSON.stringify({ name: topic }))
+          return [status, json.code, (yield* client.next("Failure")).code]
+        })
+      yield* ask("/api/v1/messages", {
+        headers: { ...bearer(keeper.key), ...json },
+        body: '{"topic":"orders.eu","payload":1}'
+      })
+      const forbidden = [403, "FORBIDDEN", "forbidden"]
+      const none = "topic-not-found"
+      assert.deepStrictEqual(yield* remove(writer.key, "orders.eu"), forbidden)
+      assert.deepStrictEqual(yield* remove(keeper.key, "orders.us"), forbidden)
+      assert.deepStrictEqual(yield* remove(writer.key, "$dead.g.orders.eu"), forbidden)
+      // The first removes it, and then it is no more.
+      assert.deepStrictEqual(yield* remove(keeper.key, "orders.eu"), [200, undefined, none])
+      assert.deepStrictEqual(yield* remove(keeper.key, "$dead.g.orders.eu"), [404, "TOPIC_NOT_FOUND", none])
+    }).pipe(Effect.scoped, Effect.provide(secureHub({ authKeys: [writer.entry, keeper.entry] })))
+  )
+})
 
 describe("client ids of others", () => {
   const poll = (key: string, clientId: string, timeout = 0) =>

@@ -250,7 +250,7 @@ describe("websocket identities", () => {
           for (const request of [
             { type: "publish", topic: "other", message },
             { type: "subscribe", topic: "news.>" },
-            { type: "subscribe", topics: ["news.*", "other"] },
+            { type: "subscribe", topics: ["other"] },
             { type: "subscribe", topics: ["news.*"], client_id: "someone-else" }
           ]) {
             peer.send(request)

@@ -11,7 +11,7 @@ import type { Connections } from "./Connections.ts"
 const interval = 2000
 
 /** Looks until the scope closes. Nothing is looked at where nobody has a key. */
-export const watchHolding = (
+export const watchKeys = (
   auth: Auth["Service"],
   connections: Connections
 ): Effect.Effect<void, never, Scope.Scope> => {
