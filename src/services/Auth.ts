@@ -12,6 +12,7 @@ import { type AuthSettingsValues, authSettings } from "./AuthSettings.ts"
 import { keyIdOf, keyPrefix, verifyKey } from "./auth/ApiKey.ts"
 import { type AuthError, authError } from "./auth/AuthError.ts"
 import { anonymous, type Identity } from "./auth/Identity.ts"
+import { rememberJwts } from "./auth/JwtCache.ts"
 import { makeJwtKeys } from "./auth/JwtKeys.ts"
 import { makeJwtVerifier } from "./auth/JwtVerifier.ts"
 import { type KeyRing, type Keys, makeKeyRing } from "./auth/KeyRing.ts"
@@ -91,7 +92,7 @@ const make = Effect.fnUntraced(function* (options: AuthOptions) {
   const ring = hasKeys
     ? yield* makeKeyRing({ entries: options.authKeys, file: options.authKeysFile })
     : undefined
-  const verifyJwt = hasJwt ? yield* makeJwt(options) : undefined
+  const verifyJwt = hasJwt ? rememberJwts(yield* makeJwt(options)) : undefined
   return Auth.of({
     isOn: true,
     authenticate: (token) => {

@@ -75,7 +75,7 @@ const bodies: ReadonlyArray<Case> = [
   [
     "trailers without end",
     `${postHead("Transfer-Encoding: chunked\r\n")}0\r\n${"X: y\r\n".repeat(4000)}`,
-    422
+    431
   ],
   ["chunks in HTTP/1.0", `${postHead("Transfer-Encoding: chunked\r\n").replace("1.1", "1.0")}0\r\n\r\n`, 400],
   [

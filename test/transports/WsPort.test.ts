@@ -53,7 +53,6 @@ describe("ws port", () => {
     Effect.gen(function* () {
       for (const [path, asking] of [
         ["/health", {}],
-        ["/ws", {}],
         ["/api/v1/messages", { headers: json, body: '{"topic":"a","payload":1}' }],
         ["/topics/a", { method: "DELETE" }]
       ] as const) {
