@@ -10,6 +10,7 @@ import { type Identity, identityKey } from "../services/auth/Identity.ts"
 import type { Counters } from "../services/Counters.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import type { Served } from "./FrameHost.ts"
+import { LineBudget } from "./LineBudget.ts"
 
 export interface ConnectionsOptions {
   readonly system: ActorSystem
@@ -24,6 +25,8 @@ interface Open {
   identity: string | undefined
 }
 
+const linesPerSecond = 100
+
 /** What comes and goes with each request would fill the log. */
 const passing: ReadonlySet<Transport> = new Set<Transport>(["long-poll", "http", "memory"])
 
@@ -35,8 +38,11 @@ export class Connections {
   private readonly counts = new Map<Transport, number>()
   private readonly identities = new Map<string, number>()
 
+  private readonly budget: LineBudget
+
   constructor(options: ConnectionsOptions) {
     this.options = options
+    this.budget = new LineBudget(options.system, linesPerSecond, "connection ended")
   }
 
   get size(): number {
@@ -125,6 +131,8 @@ export class Connections {
 
   private log({ id, identity, name, peer, reason, transport }: Served, { since }: Open): void {
     const { system } = this.options
+    const isPassing = passing.has(transport)
+    if (!isPassing && !this.budget.mayLog()) return
     const line = {
       connection: id,
       transport,
@@ -134,7 +142,7 @@ export class Connections {
       reason,
       milliseconds: Math.max(0, system.now() - since)
     }
-    const write = passing.has(transport) ? Effect.logDebug : Effect.logInfo
+    const write = isPassing ? Effect.logDebug : Effect.logInfo
     system.fork(Effect.annotateLogs(write("connection ended"), line))
   }
 }

@@ -58,6 +58,8 @@ export class Hub extends Context.Service<
     readonly rate: PublishRate
     /** Everything that the hub counts, now. */
     readonly metrics: Effect.Effect<HubMetrics>
+    /** How much there is of what is counted without a look at all of it. */
+    readonly counts: Effect.Effect<{ readonly topics: number; readonly subscriptions: number }>
     /** The topics that the pattern matches, by name. */
     readonly topics: (pattern: string) => Effect.Effect<ReadonlyArray<TopicInfo>>
     /** Makes a topic, also where topics are not made by use; `false` if it is there. */
@@ -139,6 +141,7 @@ const make = Effect.gen(function* () {
     refused: (refused, times) => refusals.add(refused, times),
     rate,
     metrics,
+    counts: Effect.sync(() => ({ topics: registry.topics.size, subscriptions: registry.subscriptions.size })),
     topics,
     createTopic: (name) => createTopic(registry, name),
     failure: Deferred.await(supervisor.failed),

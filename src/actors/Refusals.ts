@@ -11,6 +11,7 @@ import type { Transport } from "../protocol/Transport.ts"
 import { type Identity, identityKey } from "../services/auth/Identity.ts"
 import type { Counters } from "../services/Counters.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
+import { LineBudget } from "./LineBudget.ts"
 
 /** Who is at the other end, for the log. */
 export interface Peer {
@@ -62,13 +63,12 @@ const byRequest: ReadonlySet<Transport> = new Set<Transport>(["http", "long-poll
 export class Refusals {
   private readonly system: ActorSystem
   private readonly counters: Counters
-  private second = 0
-  private lines = 0
-  private unsaid = 0
+  private readonly budget: LineBudget
 
   constructor(system: ActorSystem, counters: Counters) {
     this.system = system
     this.counters = counters
+    this.budget = new LineBudget(system, linesPerSecond, "refused")
   }
 
   /**
@@ -83,10 +83,7 @@ export class Refusals {
   add({ code, id, identity, isPublish, peer, transport, what, why }: Refused, times = 1): void {
     this.counters.refused(code, times)
     if (isPublish) this.counters.messagesRejected += times
-    if (!this.mayLog()) {
-      this.unsaid++
-      return
-    }
+    if (!this.budget.mayLog()) return
     const line = {
       connection: id,
       code,
@@ -99,17 +96,5 @@ export class Refusals {
     }
     const write = mistakes.has(code) ? Effect.logInfo : Effect.logWarning
     this.system.fork(Effect.annotateLogs(write("refused"), line))
-  }
-
-  private mayLog(): boolean {
-    const second = Math.floor(this.system.now() / 1000)
-    if (second !== this.second) {
-      const { unsaid } = this
-      this.second = second
-      this.lines = 0
-      this.unsaid = 0
-      if (unsaid > 0) this.system.fork(Effect.logWarning(`refused ${unsaid} times more, without a line each`))
-    }
-    return this.lines++ < linesPerSecond
   }
 }

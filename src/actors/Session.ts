@@ -2,7 +2,7 @@
  * A session: a logical client. It owns its subscriptions and the fibers that replay the past for them, which end
  * with its scope. Several may share one connection, and do not touch each other.
  */
-import { type Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import type { Batch, Publisher } from "../protocol/Batch.ts"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
@@ -153,6 +153,12 @@ export class Session implements Publisher {
   /** Starts a fiber that ends with the session. */
   fork(effect: Effect.Effect<void>): void {
     this.hub.system.fork(effect, this.scope)
+  }
+
+  /** Something of the hub's own failed while this client was given something. */
+  broke(error: unknown, subscription: Subscription): void {
+    this.hub.system.fork(Effect.logError(`the session ${this.id} failed`, error))
+    this.close("hub-failed", subscription.id)
   }
 
   closeSlow(subscription: Subscription): void {

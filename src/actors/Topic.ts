@@ -15,6 +15,7 @@ import { Actor } from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import type { BatchTracer } from "./BatchTracer.ts"
 import { Deduplication } from "./Deduplication.ts"
+import { fanOut } from "./FanOut.ts"
 import { Feed, feedLimit } from "./Feed.ts"
 import type { IdMemory } from "./IdMemory.ts"
 import type { Part } from "./MessageIds.ts"
@@ -326,27 +327,20 @@ export class Topic extends Actor<Batch> implements LogOwner {
   /** Gives a batch that has its place to whoever is to have it. */
   private pass(batch: Batch): Effect.Effect<void> | undefined {
     const end = this.options.tracer?.route(batch, this.subscribers.length)
-    const waiting = this.fanOut(batch)
-    for (const follower of this.followers) follower.follow(this, batch)
+    const waiting = fanOut(this.subscribers, batch)
+    for (const follower of this.followers) this.tellFollower(follower, batch)
     if (end === undefined) return waiting
     if (waiting !== undefined) return Effect.ensuring(waiting, Effect.sync(end))
     end()
     return undefined
   }
 
-  private fanOut(batch: Batch): Effect.Effect<void> | undefined {
-    const subscribers = this.subscribers.walk()
-    let full: Array<Subscription> | undefined
-    for (let i = 0; i < subscribers.length; i++) {
-      const subscription = subscribers[i]!
-      if (subscription.deliver(batch)) continue
-      full ??= []
-      full.push(subscription)
+  private tellFollower(follower: Follower, batch: Batch): void {
+    try {
+      follower.follow(this, batch)
+    } catch (error) {
+      this.system.fork(Effect.logError(`a group could not follow ${this.name}`, error))
     }
-    this.subscribers.walked()
-    if (full === undefined) return undefined
-    batch.keep()
-    return Effect.forEach(full, (subscription) => subscription.deliverWhenRoom(batch), { discard: true })
   }
 
   /** Whether this publisher's messages are here already; then it is told so. */

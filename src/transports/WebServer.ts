@@ -69,7 +69,7 @@ const make = Effect.gen(function* () {
       allowed: web.settings.allowedOrigins,
       isLoopback: isLoopback(bound.address)
     }
-    server.on("upgrade", upgradeTo(sockets, web, origins))
+    server.on("upgrade", upgradeTo(sockets, web, origins, open))
     const answer = yield* Scope.provide(handle(origins), inner)
     server.on("request", (request, response) => {
       if (open.add(request, response)) answer(request, response)

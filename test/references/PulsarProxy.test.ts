@@ -8,6 +8,7 @@ import { Effect, Queue, Schedule } from "effect"
 import { Hub } from "../../src/actors/Hub.ts"
 import { WebServer } from "../../src/transports/WebServer.ts"
 import { describeWith } from "../Tools.ts"
+import { publish as publishOver } from "../transports/http/WebHub.ts"
 import { apiKey, bash, example, guardedHub, openHub, type ReferenceHub, runClient } from "./ReferenceHub.ts"
 
 const hello = { user_id: 123, message: "Hello, World!" }
@@ -155,6 +156,21 @@ describeWith("curl", "reference pulsar-proxy", (curl) => {
         }).pipe(Effect.scoped, Effect.provide(hub.layer()))
     )
   }
+
+  it.live("pulsar-proxy - the long-polling client misses nothing between two of its polls", () =>
+    Effect.gen(function* () {
+      const { logged } = yield* pollingClient(openHub)
+      yield* subscribed(1)
+      const numbers = Array.from({ length: 300 }, (_, n) => n)
+      for (const n of numbers) {
+        yield* publishOver("notifications", n)
+        yield* Effect.sleep(5)
+      }
+      const seen: Array<unknown> = []
+      while (!seen.includes(299)) seen.push((yield* Queue.take(logged))[1])
+      assert.deepStrictEqual(seen, numbers)
+    }).pipe(Effect.scoped, Effect.provide(openHub.layer()))
+  )
 
   it.live("pulsar-proxy - a key that nobody has is refused where keys are asked for", () =>
     Effect.gen(function* () {

@@ -131,6 +131,8 @@ export interface Problem {
   readonly instance?: string
   /** Seconds, as in the header `Retry-After`. */
   readonly retry_after?: number
+  /** Of a poll: what to give as `from` so that nothing is lost. Only by HTTP. */
+  readonly next?: string
 }
 
 /** `retryAfter` (seconds, rounded up) is for whoever knows better than the table, such as a rate limiter. */

@@ -8,13 +8,14 @@ import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
 import type { Frame, FrameOf } from "../../protocol/Frame.ts"
-import { messagesBody } from "../../protocol/json/MessageJson.ts"
-import type { Texts } from "../../protocol/json/Texts.ts"
+import { noTexts, type Texts } from "../../protocol/json/Texts.ts"
 import type { Position } from "../../protocol/Position.ts"
 import type { Cursor } from "./Cursor.ts"
 import { countDelivery } from "./HubClient.ts"
+import type { PollBodies } from "./PollAnswer.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import { type Refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
+import type { AnswerRoom } from "./UnreadAnswers.ts"
 
 interface Part {
   readonly topic: string
@@ -37,6 +38,9 @@ export interface Collected {
 
 export interface CollectorOptions {
   readonly texts: PolledTexts
+  readonly bodies: PollBodies
+  /** What it may hold. */
+  readonly room: AnswerRoom
   readonly max: number
   /** Where the reader stands; it is moved on. */
   readonly cursor: Cursor
@@ -62,7 +66,9 @@ export class Collector implements LocalOutlet {
   private readonly parts: Array<Part> = []
   private count = 0
   /** Of all messages that it has. */
-  bytes = 0
+  private bytes = 0
+  /** Whether something came for which there was no room. */
+  private isCrowded = false
   private isCollected = false
   private left: number
   private connection: LocalConnection | undefined
@@ -78,7 +84,13 @@ export class Collector implements LocalOutlet {
   }
 
   get isWritable(): boolean {
-    return !this.isCollected && this.count < this.options.max && this.bytes < enoughBytes
+    if (this.isCollected || this.isCrowded) return false
+    return this.count < this.options.max && this.bytes < enoughBytes
+  }
+
+  /** Whether all there would be to answer is what there was no room for. */
+  get isTooMuch(): boolean {
+    return this.isCrowded && this.count === 0
   }
 
   /** Whether all that was there already has come. */
@@ -92,12 +104,18 @@ export class Collector implements LocalOutlet {
   }
 
   deliver(session: Session, _receiver: Receiver, batch: Batch): void {
-    countDelivery(this.connection, session, batch)
     const { epoch, offset, timestamp, topic } = batch
     const texts = this.options.texts.of(batch)
-    this.parts.push({ topic, epoch, offset, timestamp, texts })
-    this.count += batch.count
-    this.bytes += texts.bytes.length
+    if (this.isCrowded || !this.options.room.take(texts.bytes)) {
+      // With all that follows it is read again: the cursor stands before it.
+      this.isCrowded = true
+      this.parts.push({ topic, epoch, offset, timestamp, texts: noTexts })
+    } else {
+      countDelivery(this.connection, session, batch)
+      this.parts.push({ topic, epoch, offset, timestamp, texts })
+      this.count += batch.count
+      this.bytes += texts.bytes.length
+    }
     if (this.isReady) this.onReady()
   }
 
@@ -108,6 +126,7 @@ export class Collector implements LocalOutlet {
         return
       case "CaughtUp":
         this.left--
+        if (this.isCaughtUp) this.options.room.read()
         break
       case "Gap":
         this.gaps.push({ topic: frame.topic, from: frame.from, to: frame.to })
@@ -147,19 +166,21 @@ export class Collector implements LocalOutlet {
   /** As many messages as are allowed; the cursor stands after them. Nothing more is taken. */
   collect(): Collected {
     this.isCollected = true
-    const { cursor, max } = this.options
+    const { bodies, cursor, max } = this.options
+    cursor.isBehind = !this.isCaughtUp
     let left = max
     for (const { epoch, offset, texts, timestamp, topic } of this.parts) {
       const taken = Math.min(left, texts.ends.length)
       left -= taken
       if (taken > 0 || !cursor.positions.has(topic)) cursor.received(topic, epoch, offset + taken, timestamp)
     }
+    const count = max - left
     return {
-      body: messagesBody(
-        this.parts.map(({ texts }) => texts),
-        max
+      body: bodies.of(
+        this.parts.flatMap(({ texts }) => (texts.ends.length === 0 ? [] : [texts])),
+        count
       ),
-      count: max - left
+      count
     }
   }
 }

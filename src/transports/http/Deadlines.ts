@@ -7,19 +7,31 @@ import { Clock, Effect, FiberSet, type Scope } from "effect"
 /** Milliseconds between two looks: nothing rings too early, or later than by this. */
 const grain = 20
 
+/** Those that ring at one look. */
+interface Slot {
+  readonly look: number
+  readonly waits: Set<Deadline>
+}
+
 /** A wait that can be given up. */
 export class Deadline {
-  private readonly slot: Set<Deadline>
+  private readonly slots: Map<number, Slot>
+  private readonly slot: Slot
   readonly ring: () => void
 
-  constructor(slot: Set<Deadline>, ring: () => void) {
+  constructor(slots: Map<number, Slot>, slot: Slot, ring: () => void) {
+    this.slots = slots
     this.slot = slot
     this.ring = ring
+    slot.waits.add(this)
   }
 
   /** It does not ring any more. */
   stop(): void {
-    this.slot.delete(this)
+    const { look, waits } = this.slot
+    waits.delete(this)
+    // What nobody waits for is not looked for.
+    if (waits.size === 0 && this.slots.get(look) === this.slot) this.slots.delete(look)
   }
 }
 
@@ -27,7 +39,7 @@ export class Deadlines {
   private readonly clock: Clock.Clock
   private readonly fork: (work: Effect.Effect<void>) => void
   /** By the look at which they ring. */
-  private readonly slots = new Map<number, Set<Deadline>>()
+  private readonly slots = new Map<number, Slot>()
   /** The look that was last. */
   private last = 0
   private isLooking = false
@@ -50,11 +62,10 @@ export class Deadlines {
     const look = Math.max(this.last + 1, Math.ceil((now + delay) / grain))
     let slot = this.slots.get(look)
     if (slot === undefined) {
-      slot = new Set()
+      slot = { look, waits: new Set() }
       this.slots.set(look, slot)
     }
-    const deadline = new Deadline(slot, ring)
-    slot.add(deadline)
+    const deadline = new Deadline(this.slots, slot, ring)
     if (!this.isLooking) {
       this.isLooking = true
       this.fork(this.looking)
@@ -75,7 +86,7 @@ export class Deadlines {
       const slot = this.slots.get(this.last)
       if (slot === undefined) continue
       this.slots.delete(this.last)
-      for (const deadline of slot) this.ring(deadline)
+      for (const deadline of slot.waits) this.ring(deadline)
     }
   }
 

@@ -1,18 +1,20 @@
 /**
- * One event stream (Server-Sent Events): the outlet of its subscriptions. Each event's `id` is the cursor after it, so a
- * reader that reconnects with `Last-Event-ID` goes on exactly there; what it missed and can no longer have, it is told.
+ * One event stream (Server-Sent Events): the outlet of its subscriptions. An event's `id` is the cursor after it, so a
+ * reader that reconnects with `Last-Event-ID` goes on there; what it missed and can no longer have, it is told. Of what
+ * one turn brings the last event has an id, and one in each 4 KB: who is cut off between two ids loses nothing, and is
+ * given again what came after the first of them.
  */
 import type { ServerResponse } from "node:http"
 import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
 import type { Receiver } from "../../actors/Outlet.ts"
 import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
-import { decodeText } from "../../protocol/Bytes.ts"
 import { type CloseReason, CloseReasons, mayReconnect } from "../../protocol/CloseReason.ts"
 import type { Frame, FrameOf } from "../../protocol/Frame.ts"
-import { textAt } from "../../protocol/json/Texts.ts"
 import type { Cursor } from "./Cursor.ts"
+import { idInterval } from "./EventRun.ts"
 import { countDelivery } from "./HubClient.ts"
+import { Pieces } from "./Pieces.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import { type Refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
 import type { Waiting } from "./Web.ts"
@@ -39,12 +41,19 @@ export class EventStream implements LocalOutlet, Waiting {
   private readonly options: EventStreamOptions
   private readonly response: ServerResponse
   private pending: Array<Receiver> = []
-  private text = ""
+  private readonly out = new Pieces()
+  /** Whether the last event still lacks its end, and its `id` if it is to have one. */
+  private isOpen = false
+  /** Bytes of events since the last `id`. */
+  private sinceId = 0
+  private isPumping = false
   private isScheduled = false
   private isFull = false
   private isEnded = false
   /** Subscriptions that have not begun yet. */
   private toBegin: number
+  /** Subscriptions whose past has not all come yet. */
+  private toCatchUp: number
   /** Bytes that the peer had taken when it was last asked for. */
   private taken = 0
   private wasWaiting = false
@@ -54,6 +63,7 @@ export class EventStream implements LocalOutlet, Waiting {
     this.options = options
     this.response = options.response
     this.toBegin = options.patterns.length
+    this.toCatchUp = options.isNow ? 0 : options.patterns.length
     options.response.on("drain", () => {
       this.isFull = false
       this.flush()
@@ -68,22 +78,35 @@ export class EventStream implements LocalOutlet, Waiting {
   }
 
   get isWritable(): boolean {
-    return !this.isFull && !this.isEnded && this.text.length < highWater
+    return !this.isFull && !this.isEnded && this.out.length < highWater
   }
 
   get isWaiting(): boolean {
-    return !this.isEnded && (this.text !== "" || this.response.writableLength > 0)
+    return !this.isEnded && (this.out.length > 0 || this.response.writableLength > 0)
+  }
+
+  /** Whether messages wait in the hub. */
+  private get isQueued(): boolean {
+    return this.isFull || this.isPumping || this.pending.length > 0
   }
 
   deliver(session: Session, _receiver: Receiver, batch: Batch): void {
     if (this.isEnded) return
     countDelivery(this.connection, session, batch)
-    const { epoch, offset, timestamp, topic } = batch
-    const texts = this.options.texts.of(batch)
-    for (let index = 0; index < texts.ends.length; index++) {
-      this.options.cursor.received(topic, epoch, offset + index + 1, timestamp)
-      this.add(`id: ${this.options.cursor}\ndata: ${decodeText(textAt(texts, index)) ?? "null"}\n\n`)
+    const { cursor } = this.options
+    const { epoch, offset, priority, timestamp, topic } = batch
+    const { isQueued } = this
+    cursor.isBehind = isQueued || this.toCatchUp > 0
+    // What is urgent may have overtaken others that wait: the reader's position is not to go beyond those.
+    const mayMove = priority === 0 || !isQueued
+    for (const { bytes, messages } of this.options.texts.run(batch)) {
+      this.endEvent()
+      if (mayMove) cursor.received(topic, epoch, offset + messages, timestamp)
+      this.out.add(bytes)
+      this.sinceId += bytes.length
+      this.isOpen = true
     }
+    this.schedule()
   }
 
   control(frame: Frame): void {
@@ -91,12 +114,18 @@ export class EventStream implements LocalOutlet, Waiting {
       case "Subscribed":
         this.subscribed(frame)
         return
+      case "CaughtUp":
+        this.toCatchUp--
+        return
       case "Recovered":
         this.event("recovered", { messages: frame.messages })
         return
       case "Gap": {
         const { from, to, topic } = frame
-        this.options.cursor.received(topic, to.epoch, to.offset, this.options.cursor.since)
+        this.endEvent()
+        // It comes before what still waits. What comes after it moves the cursor, too.
+        if (!this.isQueued)
+          this.options.cursor.received(topic, to.epoch, to.offset, this.options.cursor.since)
         this.event("gap", { topic, from, to })
         return
       }
@@ -145,7 +174,7 @@ export class EventStream implements LocalOutlet, Waiting {
 
   /** Says that it is alive; a comment, which readers do not see. */
   beat(): void {
-    if (this.response.headersSent && this.text === "") this.add(": ping\n\n")
+    if (this.response.headersSent && this.out.length === 0) this.add(": ping\n\n")
   }
 
   /** To be called once all is subscribed, unless that failed. */
@@ -155,7 +184,7 @@ export class EventStream implements LocalOutlet, Waiting {
       "cache-control": "no-store",
       "x-accel-buffering": "no"
     })
-    this.text = `retry: ${retry}\n\n${this.text}`
+    this.response.write(`retry: ${retry}\n\n`)
     this.flush()
   }
 
@@ -172,12 +201,22 @@ export class EventStream implements LocalOutlet, Waiting {
   }
 
   private event(name: string, data: object): void {
+    this.endEvent()
     this.add(`id: ${this.options.cursor}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
+    this.sinceId = 0
+  }
+
+  /** Ends the event that is open, before the cursor moves on: with its `id` if it is time for one. */
+  private endEvent(isTime = this.sinceId >= idInterval): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    if (isTime) this.sinceId = 0
+    this.out.add(isTime ? `id: ${this.options.cursor}\n\n` : "\n")
   }
 
   private add(text: string): void {
     if (this.isEnded) return
-    this.text += text
+    this.out.addText(text)
     this.schedule()
   }
 
@@ -195,10 +234,10 @@ export class EventStream implements LocalOutlet, Waiting {
 
   /** In parts, so that of a large event too it can be seen whether the peer takes it. */
   private flush(): void {
-    while (this.text !== "" && !this.isFull && !this.isEnded) {
-      const end = partEnd(this.text)
-      const part = this.text.slice(0, end)
-      this.text = this.text.slice(end)
+    this.endEvent(true)
+    while (!this.isFull && !this.isEnded) {
+      const part = this.out.next(highWater)
+      if (part === undefined) return
       if (!this.response.write(part)) this.isFull = true
     }
   }
@@ -209,20 +248,22 @@ export class EventStream implements LocalOutlet, Waiting {
     const { pending } = this
     this.pending = []
     this.connection?.options.registry.system.turn(() => {
+      this.isPumping = true
       for (const receiver of pending) if (receiver.pump()) this.pumpLater(receiver)
+      this.isPumping = false
     })
   }
 
   private finish(): void {
     if (this.isEnded) return
     this.isEnded = true
-    if (!this.response.writableEnded) this.response.end(this.text)
+    const { out, response } = this
+    if (!response.writableEnded && !response.destroyed) {
+      this.endEvent(true)
+      for (let part = out.next(highWater); part !== undefined; part = out.next(highWater))
+        response.write(part)
+    }
+    if (!response.writableEnded) response.end()
     this.options.onEnd()
   }
-}
-
-/** Where a part of the text ends, which holds no half of a character. */
-const partEnd = (text: string): number => {
-  const last = text.charCodeAt(highWater - 1)
-  return last >= 0xd800 && last < 0xdc00 ? highWater - 1 : highWater
 }

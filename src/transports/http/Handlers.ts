@@ -3,20 +3,22 @@ import type { ServerResponse } from "node:http"
 import { Effect, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { decodeAckBody, messagesBody } from "../../protocol/json/MessageJson.ts"
+import { decodeAckBody } from "../../protocol/json/MessageJson.ts"
 import { checkTopicName } from "../../protocol/TopicName.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import { Api, metricsContentType } from "./Api.ts"
 import { isLines, publishLines } from "./BulkLines.ts"
-import { type Caller, CurrentCaller, mayBeClient, mayPublish, maySubscribe } from "./Caller.ts"
+import { type Caller, CurrentCaller, limitKeyOf, mayBeClient, mayPublish, maySubscribe } from "./Caller.ts"
 import { docsPage, docsPolicy } from "./Docs.ts"
 import * as Management from "./Management.ts"
 import { metricsText } from "./MetricsText.ts"
 import { nodeRequest, nodeResponse } from "./NodeRequest.ts"
 import { webSocketPath } from "./Paths.ts"
-import { type Polled, poll } from "./Poll.ts"
+import { poll } from "./Poll.ts"
+import { pollResponse } from "./PollAnswer.ts"
+import type { PollPlace } from "./PollMemory.ts"
 import { publishMany, publishOne } from "./Publishing.ts"
-import { readBeginning, readPatterns } from "./Reading.ts"
+import { type Beginning, readBeginning, readPatterns } from "./Reading.ts"
 import { jsonResponse, problemResponse, Refusal, refusal } from "./Refusal.ts"
 import { readBody } from "./RequestBody.ts"
 import { stream } from "./Streaming.ts"
@@ -122,8 +124,13 @@ const answerPoll = (caller: Caller, query: PollQuery, response: ServerResponse):
     if (max === 0) return Effect.fail(refusal("BAD_REQUEST", "`max` must be 1 or more"))
     const timeout = Math.min((query.timeout ?? defaultPollTimeout) * 1000, maxPollTimeout)
     const clientId = query.client_id
-    if (clientId === undefined || clientId === "")
-      return Effect.map(poll(web, { caller, response, patterns, beginning, max, timeout }), pollResponse)
+    if (clientId === undefined || clientId === "") {
+      const place = saysWhere(query)
+        ? undefined
+        : web.memory.placeOf(limitKeyOf(identity, caller.request), patterns)
+      const wanted = { caller, response, patterns, beginning: goOn(place, beginning), max, timeout, place }
+      return Effect.map(poll(web, wanted), pollResponse)
+    }
     if (clientId.length > maxClientId)
       return Effect.fail(refusal("BAD_REQUEST", `\`client_id\` is longer than ${maxClientId} characters`))
     const notThat = mayBeClient(identity, clientId)
@@ -133,24 +140,18 @@ const answerPoll = (caller: Caller, query: PollQuery, response: ServerResponse):
         refusal("BAD_REQUEST", "with a `client_id` there is no `last`: it gets what it did not acknowledge")
       )
     const { start } = beginning
-    return Effect.map(web.clients.poll(caller, clientId, { patterns, start, max, timeout }), (body) =>
-      HttpServerResponse.uint8Array(body, { contentType: "application/json" })
+    return Effect.map(
+      web.clients.poll(caller, clientId, { response, patterns, start, max, timeout }),
+      (body) => HttpServerResponse.uint8Array(body, { contentType: "application/json" })
     )
   })
 
-const emptyBody = messagesBody([])
+/** Whether a poll says itself where it begins, if only by `now`. */
+const saysWhere = ({ from = "", last = 0 }: PollQuery): boolean => from !== "" || last > 0
 
-/** The messages, and where to go on. */
-const pollResponse = ({ body, count, cursor, gaps }: Polled): HttpServerResponse.HttpServerResponse => {
-  const more = JSON.stringify({ next: String(cursor), ...(gaps.length === 0 ? {} : { gaps }) })
-  const messages = count === 0 ? emptyBody : body
-  // The object's end is replaced by what follows the messages.
-  const tail = `,${more.slice(1)}`
-  const whole = Buffer.allocUnsafe(messages.length - 1 + Buffer.byteLength(tail))
-  whole.set(messages.subarray(0, -1))
-  whole.write(tail, messages.length - 1)
-  return HttpServerResponse.uint8Array(whole, { contentType: "application/json" })
-}
+/** From the place, if there is one. */
+const goOn = (place: PollPlace | undefined, beginning: Beginning): Beginning =>
+  place?.cursor === undefined ? beginning : { start: place.cursor.start, cursor: place.cursor, isNow: false }
 
 const acknowledge = (caller: Caller): Answer =>
   Effect.gen(function* () {

@@ -7,8 +7,10 @@ import { Settings } from "../../services/Settings.ts"
 import { Afterwards } from "./Afterwards.ts"
 import { makeDeadlines } from "./Deadlines.ts"
 import { HttpPublisher } from "./HttpPublisher.ts"
+import { PollBodies } from "./PollAnswer.ts"
 import { PollClients } from "./PollClients.ts"
 import { PolledTexts } from "./PolledTexts.ts"
+import { PollMemory } from "./PollMemory.ts"
 import { PublishGathering } from "./PublishGathering.ts"
 import { publishRate } from "./PublishRate.ts"
 import { UnreadAnswers } from "./UnreadAnswers.ts"
@@ -26,9 +28,11 @@ export const makeWeb = Effect.gen(function* () {
   const now = Effect.clockWith((clock) => Effect.sync(() => clock.currentTimeMillisUnsafe()))
   const state = new WebState(yield* now)
   const texts = new PolledTexts()
+  const bodies = new PollBodies()
+  const unread = new UnreadAnswers()
   const deadlines = yield* makeDeadlines
   const fork = yield* FiberSet.makeRuntime<never>()
-  const clients = new PollClients({ hub, settings, texts, state, deadlines, scope })
+  const clients = new PollClients({ hub, settings, texts, bodies, unread, state, deadlines, scope })
   const publisher = new HttpPublisher(hub, settings, scope)
   yield* Effect.forkScoped(Effect.repeat(clients.sweep, Schedule.spaced(sweepInterval)))
   const failed = Effect.sync(() => {
@@ -41,8 +45,10 @@ export const makeWeb = Effect.gen(function* () {
     settings,
     state,
     texts,
-    unread: new UnreadAnswers(),
+    bodies,
+    unread,
     clients,
+    memory: new PollMemory(() => deadlines.now(), settings.httpIdleTimeout),
     now,
     publisher,
     gathering: new PublishGathering(publisher, fork),

@@ -26,7 +26,7 @@ export const readTopicName = (body: Uint8Array): string | Refusal => {
   const name = fields.text("name")
   if (fields.fault !== undefined) return refusal("INVALID_TOPIC", fields.fault.message)
   if (name === undefined)
-    return refusal("MISSING_TOPIC", 'the `name` of the topic is needed: {"name":"news"}')
+    return refusal("INVALID_TOPIC", 'the `name` of the topic is needed: {"name":"news"}')
   const error = checkTopicName(name)
   return error === undefined ? name : refusal("INVALID_TOPIC", error.message)
 }
@@ -132,13 +132,13 @@ export const health = ({
   state
 }: WebService): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.gen(function* () {
-    const metrics = yield* hub.metrics
+    const { subscriptions, topics } = yield* hub.counts
     const time = yield* now
     return jsonResponse({
       status: "healthy",
       uptime_seconds: uptime(state.startedAt, time),
-      topics_count: metrics.topics,
-      total_subscribers: metrics.subscriptions,
+      topics_count: topics,
+      total_subscribers: subscriptions,
       timestamp: timeText(time)
     })
   })

@@ -54,6 +54,7 @@ export const makeNodeServer = (
   })
   server.on("connect", (request: Http.IncomingMessage, socket: Duplex) => {
     socket.on("error", () => {})
+    if (open.owes(socket)) return void socket.destroy()
     refuseSocket(socket, new Caller(web, request).refused(problemOf("METHOD_NOT_ALLOWED")))
   })
   // Of one on which nothing moves; whatever is waited for has limits of its own.

@@ -3,11 +3,12 @@
  * bounded until then. Each is closed with its socket, also while it stands behind others.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
-import type { Socket } from "node:net"
+import { Socket } from "node:net"
+import type { Duplex } from "node:stream"
 import { Effect } from "effect"
 
 /** Requests of one connection that may wait for their answers; it is cut off if it sends more. */
-export const maxPipelined = 256
+export const maxPipelined = 32
 
 interface Open {
   readonly request: IncomingMessage
@@ -62,6 +63,11 @@ export class OpenRequests {
     for (const { request, response } of this.sockets.get(socket) ?? [])
       if (request.complete || response.headersSent) return true
     return false
+  }
+
+  /** Whether answers are still owed on the socket. */
+  owes(socket: Duplex): boolean {
+    return socket instanceof Socket && (this.sockets.get(socket)?.size ?? 0) > 0
   }
 
   /** Whether a socket on which nothing moves is done with: idle between requests, or not taking an answer. */

@@ -3,15 +3,16 @@
  * small objects, so that thousands can.
  */
 import type { ServerResponse } from "node:http"
-import { Effect, Scope } from "effect"
+import { Clock, Effect, Scope } from "effect"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { Start } from "../../protocol/Position.ts"
 import type { Caller } from "./Caller.ts"
 import { Collector } from "./Collector.ts"
 import type { Cursor } from "./Cursor.ts"
 import { connect, openSession } from "./HubClient.ts"
+import type { PollPlace } from "./PollMemory.ts"
 import type { Beginning } from "./Reading.ts"
-import { type Refusal, refusalOfClose, refuse } from "./Refusal.ts"
+import { type Refusal, refusal, refusalOfClose, refusalWithNext } from "./Refusal.ts"
 import type { Waiting, Web } from "./Web.ts"
 
 export interface PollRequest {
@@ -23,9 +24,12 @@ export interface PollRequest {
   readonly max: number
   /** Milliseconds to wait for a message; `undefined` to answer with what there is. */
   readonly timeout: number | undefined
+  /** Of a poll that did not say where it begins: it is told where the poll has ended. */
+  readonly place?: PollPlace | undefined
 }
 
 export interface Polled {
+  /** The same bytes for all who are answered with the same messages. */
   readonly body: Uint8Array
   readonly count: number
   /** Where to go on; the `next` of the answer. */
@@ -33,42 +37,62 @@ export interface Polled {
   readonly gaps: Collector["gaps"]
 }
 
-const tooMuchUnread = refuse("QUEUE_FULL", "too much that was asked for waits to be read; ask again")
+/** For who may have the answer later, when others have read theirs. */
+export const tooMuchUnread = "too much that was asked for waits to be read; ask again"
 
+/** Bytes that are kept free for a poll of the past while that is read: as much as is read at a time. */
+const readAhead = 262_144
 /** Bytes that one subscription may bring beyond the last message that is wanted. */
 const creditBytes = 4 * 1_048_576
 const session = 1
 
 export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<Polled, Refusal> =>
   Effect.suspend(() => {
-    const { beginning, caller, max, patterns } = request
+    const { beginning, caller, max, patterns, place, response } = request
     const { identity, peer } = caller
-    const { cursor, isNow } = beginning
-    if (!isNow && web.unread.isFull) return tooMuchUnread
-    const collector = new Collector({
-      texts: web.texts,
-      max,
-      cursor,
-      hasPast: beginning.start._tag !== "Now",
-      isNow,
-      patterns
-    })
+    const { cursor, isNow, start } = beginning
+    const hasPast = start._tag !== "Now"
+    const room = web.unread.room(hasPast ? readAhead : 0)
+    if (room === undefined) return Effect.fail(refusal("QUEUE_FULL", tooMuchUnread))
+    // Where the same can be asked for again; from now on that is where it began, which its cursor will say.
+    const before = hasPast ? cursor.copy() : cursor
+    const { bodies, texts } = web
+    const collector = new Collector({ texts, bodies, room, max, cursor, hasPast, isNow, patterns })
     const scope = Scope.makeUnsafe()
     return connect(web.hub, collector, { identity, peer, transport: "long-poll" }).pipe(
       Effect.provideService(Scope.Scope, scope),
       Effect.mapError(refusalOfClose),
       Effect.flatMap((connection) => {
         collector.begin(connection)
-        subscribe(connection, patterns, beginning.start, max)
+        subscribe(connection, patterns, start, max)
         return ready(web, collector, request.timeout)
       }),
-      Effect.flatMap(() => {
+      Effect.andThen(Clock.currentTimeMillis),
+      Effect.flatMap((now) => {
         if (collector.failure !== undefined) return Effect.fail(collector.failure)
-        if (!web.unread.add(request.response, collector.bytes)) return tooMuchUnread
-        return Effect.succeed({ ...collector.collect(), cursor, gaps: collector.gaps })
+        // Its time was over before the hub said where it began.
+        if (isNow && cursor.since === 0) cursor.since = now
+        if (collector.isTooMuch) {
+          place?.remember(before)
+          return Effect.fail(
+            start._tag === "Now" || start._tag === "Resume"
+              ? refusalWithNext("QUEUE_FULL", tooMuchUnread, String(before))
+              : refusal("QUEUE_FULL", tooMuchUnread)
+          )
+        }
+        const { body, count } = collector.collect()
+        room.release()
+        web.unread.answer(response, body)
+        place?.remember(cursor)
+        return Effect.succeed({ body, count, cursor, gaps: collector.gaps })
       }),
       // Thousands may be answered by one publish: first all of them, then each is cleared away.
-      Effect.onExit((exit) => Effect.sync(() => web.afterwards.add(Scope.close(scope, exit))))
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          room.release()
+          web.afterwards.add(Scope.close(scope, exit))
+        })
+      )
     )
   })
 

@@ -2,7 +2,7 @@
  * A polling client with a `client_id`: a member of its groups that stays between its polls, so that what it was given
  * and did not acknowledge is still its own. At least once. It takes messages only while a poll waits for them.
  */
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
 import type { Receiver } from "../../actors/Outlet.ts"
 import type { Session } from "../../actors/Session.ts"
@@ -20,6 +20,7 @@ import { countDelivery, openSession } from "./HubClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import { Questions } from "./Questions.ts"
 import { type Refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
+import type { UnreadAnswers } from "./UnreadAnswers.ts"
 
 const session = 1
 
@@ -35,6 +36,10 @@ interface Membership {
   readonly pattern: string
   /** Messages that the hub may still give to it. */
   credit: number
+  /** Whether the hub said that it is one. */
+  isJoined: boolean
+  /** Waited for by every poll of the pattern, and by none alone: a poll that is given up leaves it as it is. */
+  readonly joined: Deferred.Deferred<void, Refusal>
 }
 
 /** Milliseconds for which a poll that has something waits for what is being read, so that one answer holds all. */
@@ -56,9 +61,13 @@ export class PollClient implements LocalOutlet {
   readonly waiters: Array<Waiter> = []
   private readonly client: ClientName
   private readonly texts: PolledTexts
+  private readonly unread: UnreadAnswers
   private readonly deadlines: Deadlines
   private readonly onEnded: () => void
+  /** By pattern. */
   private readonly members = new Map<string, Membership>()
+  /** Those of which the hub has not said whether it takes them, by the request. */
+  private readonly joining = new Map<number, Membership>()
   private readonly held = new HeldMessages()
   /** The first request was to open the session. */
   private readonly questions = new Questions(1)
@@ -67,11 +76,18 @@ export class PollClient implements LocalOutlet {
   private gathering: Deadline | undefined
   private connection: LocalConnection | undefined
 
-  constructor(client: ClientName, texts: PolledTexts, deadlines: Deadlines, onEnded: () => void) {
-    this.client = client
-    this.texts = texts
-    this.deadlines = deadlines
-    this.onEnded = onEnded
+  constructor(options: {
+    readonly client: ClientName
+    readonly texts: PolledTexts
+    readonly unread: UnreadAnswers
+    readonly deadlines: Deadlines
+    readonly onEnded: () => void
+  }) {
+    this.client = options.client
+    this.texts = options.texts
+    this.unread = options.unread
+    this.deadlines = options.deadlines
+    this.onEnded = options.onEnded
   }
 
   /** To be called once, before all else. */
@@ -81,7 +97,7 @@ export class PollClient implements LocalOutlet {
   }
 
   get isWritable(): boolean {
-    return this.held.count < this.wanted && this.held.bytes < enoughBytes
+    return this.held.count < this.wanted && this.held.bytes < enoughBytes && !this.unread.isFull
   }
 
   /** Messages that all who wait would take. */
@@ -111,11 +127,20 @@ export class PollClient implements LocalOutlet {
     this.wakeNext()
   }
 
-  /** Reads the pattern in the group that it has for this client, from `start` if that is new. */
-  join(pattern: string, start: Start): Effect.Effect<void, Refusal> {
+  /** Whether it is a member of the groups of all these patterns. */
+  hasJoined(patterns: ReadonlyArray<string>): boolean {
+    return patterns.every((pattern) => this.members.get(pattern)?.isJoined === true)
+  }
+
+  /**
+   * Reads the patterns in the groups that it has for this client, from `start` on in those that are new. If it is
+   * interrupted the hub still does what was asked, and whoever asks next waits for the same answer.
+   */
+  join(patterns: ReadonlyArray<string>, start: Start): Effect.Effect<void, Refusal> {
     return Effect.suspend(() => {
-      if (this.members.has(pattern)) return Effect.void
-      return this.joinGroup(this.groupOf(pattern), pattern, start)
+      if (this.failure !== undefined) return Effect.fail(this.failure)
+      const members = patterns.map((pattern) => this.members.get(pattern) ?? this.joinGroup(pattern, start))
+      return Effect.forEach(members, ({ joined }) => Deferred.await(joined), { discard: true })
     })
   }
 
@@ -123,34 +148,46 @@ export class PollClient implements LocalOutlet {
     return clientGroupName(this.client.id, pattern, this.client.owner)
   }
 
-  private joinGroup(group: string, pattern: string, start: Start): Effect.Effect<void, Refusal> {
-    return Effect.suspend(() => {
-      const subscription = ++this.lastSubscription
-      const membership: Membership = { subscription, group, pattern, credit: 0 }
-      this.members.set(pattern, membership)
-      const joining = this.ask((request) => ({
-        _tag: "Join",
-        session,
-        request,
-        subscription,
-        group,
-        pattern,
-        creditMessages: 0,
-        creditBytes: unlimitedCredit,
-        start,
-        order: "any",
-        ackWait: notGiven.u32,
-        maxDeliveries: notGiven.u16,
-        maxInFlight: notGiven.u32,
-        backoff: notGiven.u32,
-        maxBackoff: notGiven.u32
-      }))
-      return Effect.tapError(Effect.asVoid(joining), () =>
-        Effect.sync(() => {
-          if (this.members.get(pattern) === membership) this.members.delete(pattern)
-        })
-      )
+  private joinGroup(pattern: string, start: Start): Membership {
+    const subscription = ++this.lastSubscription
+    const group = this.groupOf(pattern)
+    const joined = Deferred.makeUnsafe<void, Refusal>()
+    const membership: Membership = { subscription, group, pattern, credit: 0, isJoined: false, joined }
+    const request = this.questions.number()
+    this.members.set(pattern, membership)
+    this.joining.set(request, membership)
+    this.connection?.send({
+      _tag: "Join",
+      session,
+      request,
+      subscription,
+      group,
+      pattern,
+      creditMessages: 0,
+      creditBytes: unlimitedCredit,
+      start,
+      order: "any",
+      ackWait: notGiven.u32,
+      maxDeliveries: notGiven.u16,
+      maxInFlight: notGiven.u32,
+      backoff: notGiven.u32,
+      maxBackoff: notGiven.u32
     })
+    return membership
+  }
+
+  /** What the hub answered to a request to join; nothing if that was another. */
+  private settleJoin(request: number, refused?: Refusal): void {
+    const membership = this.joining.get(request)
+    if (membership === undefined) return
+    this.joining.delete(request)
+    if (refused === undefined) {
+      membership.isJoined = true
+      Deferred.doneUnsafe(membership.joined, Effect.void)
+    } else {
+      if (this.members.get(membership.pattern) === membership) this.members.delete(membership.pattern)
+      Deferred.doneUnsafe(membership.joined, Effect.fail(refused))
+    }
   }
 
   /** Joins the groups of this client that exist and read the topic, to acknowledge in them what was given earlier. */
@@ -162,14 +199,17 @@ export class PollClient implements LocalOutlet {
         const { name, pattern } = record
         return matches(pattern, topic) && name === this.groupOf(pattern)
       })
-      return Effect.forEach(found, ({ record }) => this.join(record.pattern, { _tag: "Now" }), {
-        discard: true
-      })
+      const patterns = found.map(({ record }) => record.pattern)
+      return this.join(patterns, { _tag: "Now" })
     })
   }
 
   private reads(topic: string): boolean {
-    return [...this.members.keys()].some((pattern) => matches(pattern, topic))
+    return this.readersOf(topic).length > 0
+  }
+
+  private readersOf(topic: string): ReadonlyArray<Membership> {
+    return [...this.members.values()].filter(({ isJoined, pattern }) => isJoined && matches(pattern, topic))
   }
 
   /** Lets the groups of these patterns give as many messages as those who wait would take. */
@@ -177,7 +217,7 @@ export class PollClient implements LocalOutlet {
     const { wanted } = this
     for (const pattern of patterns) {
       const membership = this.members.get(pattern)
-      if (membership === undefined) continue
+      if (membership?.isJoined !== true) continue
       const messages = Math.max(0, wanted - membership.credit)
       membership.credit += messages
       this.connection?.send({
@@ -212,7 +252,7 @@ export class PollClient implements LocalOutlet {
     ranges: ReadonlyArray<OffsetRange>
   ): Effect.Effect<boolean, Refusal> {
     return Effect.suspend(() => {
-      const reading = [...this.members.values()].filter(({ pattern }) => matches(pattern, topic))
+      const reading = this.readersOf(topic)
       const asking: Array<Effect.Effect<Frame, Refusal>> = []
       for (const { group } of reading) {
         for (let at = 0; at < ranges.length; at += maxAckRanges) {
@@ -251,14 +291,17 @@ export class PollClient implements LocalOutlet {
     switch (frame._tag) {
       case "Joined":
         this.ackWait = Math.max(this.ackWait, frame.ackWait)
-        this.questions.answer(frame.request, frame)
+        this.settleJoin(frame.request)
         return
       case "Acked":
         this.questions.answer(frame.request, frame)
         return
-      case "Failure":
-        this.questions.refuse(frame.request, refusalOfError(frame.code, frame.message))
+      case "Failure": {
+        const refused = refusalOfError(frame.code, frame.message)
+        this.settleJoin(frame.request, refused)
+        this.questions.refuse(frame.request, refused)
         return
+      }
       case "Left":
         for (const [pattern, { subscription }] of this.members) {
           if (subscription === frame.subscription) this.members.delete(pattern)
@@ -279,6 +322,7 @@ export class PollClient implements LocalOutlet {
   ended(reason: CloseReason): void {
     this.failure ??= refusalOfClose(reason)
     this.questions.end(this.failure)
+    for (const request of [...this.joining.keys()]) this.settleJoin(request, this.failure)
     this.gathered()
     this.wakeAll()
     this.onEnded()

@@ -2,20 +2,23 @@
  * The polling clients that have a `client_id`, by who they are. One that neither polls nor acknowledges for a while is
  * let go of; what it had and did not acknowledge is then given again.
  */
-import { Clock, Effect, Exit, Scope, Semaphore } from "effect"
+import type { ServerResponse } from "node:http"
+import { Clock, Effect, Exit, Scope } from "effect"
 import type { Hub } from "../../actors/Hub.ts"
-import { parseMessageId } from "../../protocol/json/MessageId.ts"
-import { messagesBody } from "../../protocol/json/MessageJson.ts"
-import type { OffsetRange, Start } from "../../protocol/Position.ts"
+import type { Start } from "../../protocol/Position.ts"
 import { type Identity, identityKey, rightsOf } from "../../services/auth/Identity.ts"
 import type { Settings } from "../../services/Settings.ts"
+import { ackedTopics } from "../AckedTopics.ts"
 import { forHub, groupOwner } from "../ClientGroup.ts"
 import type { Caller } from "./Caller.ts"
 import type { Deadlines } from "./Deadlines.ts"
 import { connect } from "./HubClient.ts"
+import { tooMuchUnread } from "./Poll.ts"
+import type { PollBodies } from "./PollAnswer.ts"
 import { PollClient, type Waiter } from "./PollClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import { type Refusal, refusal, refusalOfClose } from "./Refusal.ts"
+import type { UnreadAnswers } from "./UnreadAnswers.ts"
 import type { Waiting, WebState } from "./Web.ts"
 
 /** Milliseconds that a group has to give what is there, and the same if that has to be read. */
@@ -23,6 +26,8 @@ const askTime = 20
 const readTime = 500
 
 export interface GroupPoll {
+  /** What is answered with. */
+  readonly response: ServerResponse
   readonly patterns: ReadonlyArray<string>
   /** Of a group that is new. */
   readonly start: Start
@@ -34,8 +39,8 @@ export interface GroupPoll {
 interface Entry {
   readonly client: PollClient
   readonly scope: Scope.Closeable
-  /** One at a time joins and acknowledges. */
-  readonly turn: Semaphore.Semaphore
+  /** Polls that are not answered. */
+  polls: number
   /** By the time of the deadlines. */
   lastUsed: number
 }
@@ -44,6 +49,8 @@ export class PollClients {
   private readonly hub: Hub["Service"]
   private readonly settings: Settings["Service"]
   private readonly texts: PolledTexts
+  private readonly bodies: PollBodies
+  private readonly unread: UnreadAnswers
   private readonly state: WebState
   private readonly deadlines: Deadlines
   private readonly scope: Scope.Scope
@@ -53,6 +60,8 @@ export class PollClients {
     readonly hub: Hub["Service"]
     readonly settings: Settings["Service"]
     readonly texts: PolledTexts
+    readonly bodies: PollBodies
+    readonly unread: UnreadAnswers
     readonly state: WebState
     readonly deadlines: Deadlines
     readonly scope: Scope.Scope
@@ -60,6 +69,8 @@ export class PollClients {
     this.hub = options.hub
     this.settings = options.settings
     this.texts = options.texts
+    this.bodies = options.bodies
+    this.unread = options.unread
     this.state = options.state
     this.deadlines = options.deadlines
     this.scope = options.scope
@@ -67,32 +78,47 @@ export class PollClients {
 
   /** The answer's body: at once if something is there, else when it comes, else empty. */
   poll(caller: Caller, clientId: string, request: GroupPoll): Effect.Effect<Uint8Array, Refusal> {
-    const { max, patterns, start } = request
+    return Effect.flatMap(this.entryOf(caller, clientId), (entry) => {
+      if (entry.polls >= this.settings.maxPollsPerClient)
+        return Effect.fail(refusal("RATE_LIMITED", "too many polls of this client_id wait already"))
+      // What it would be given stays the client's own.
+      if (this.unread.isFull) return Effect.fail(refusal("QUEUE_FULL", tooMuchUnread))
+      entry.polls++
+      return Effect.ensuring(
+        this.answered(entry, caller, request),
+        Effect.sync(() => {
+          entry.polls--
+          entry.lastUsed = this.deadlines.now()
+        })
+      )
+    })
+  }
+
+  private answered(
+    { client }: Entry,
+    { identity }: Caller,
+    { max, patterns, response, start, timeout }: GroupPoll
+  ): Effect.Effect<Uint8Array, Refusal> {
     return Effect.gen({ self: this }, function* (this: PollClients) {
-      const entry = yield* this.entryOf(caller, clientId)
-      const { client } = entry
-      if (client.waiters.length >= this.settings.maxPollsPerClient) {
-        return yield* Effect.fail(refusal("RATE_LIMITED", "too many polls of this client_id wait already"))
-      }
-      const joining = Effect.forEach(patterns, (pattern) => client.join(pattern, start), { discard: true })
-      yield* entry.turn.withPermits(1)(joining)
       // The client outlives the tokens of its polls: each poll ends with its own.
-      const holdsFor = caller.identity.expiresAt - (yield* Clock.currentTimeMillis)
+      const holdsFor = identity.expiresAt - (yield* Clock.currentTimeMillis)
+      const until = this.deadlines.now() + Math.min(timeout, holdsFor)
+      if (!client.hasJoined(patterns)) yield* this.within(client.join(patterns, start), until)
       const begun = this.deadlines.now()
-      const until = begun + Math.min(request.timeout, holdsFor)
       for (let hasAsked = false; ; hasAsked = true) {
         const { count, parts } = client.take(patterns, max)
         // Also who does not want to wait must ask for what is there, and the group gives it a moment later.
         const grace = begun + (hasAsked && !client.isReading ? askTime : readTime)
         const left = hasAsked ? Math.max(until, grace) - this.deadlines.now() : Number.POSITIVE_INFINITY
         if (count > 0 || left <= 0 || this.state.isDraining || client.failure !== undefined) {
-          entry.lastUsed = this.deadlines.now()
           client.wakeNext()
           if (count === 0 && client.failure !== undefined && !this.state.isDraining)
             return yield* Effect.fail(client.failure)
-          if (count === 0 && left <= 0 && holdsFor < request.timeout)
+          if (count === 0 && left <= 0 && holdsFor < timeout)
             return yield* Effect.fail(refusalOfClose("token-expired"))
-          return messagesBody(parts)
+          const body = this.bodies.of(parts, count)
+          this.unread.answer(response, body)
+          return body
         }
         const wait = Math.max(until, begun + askTime) - this.deadlines.now()
         yield* this.woken(client, patterns, max, Math.max(0, wait))
@@ -100,21 +126,41 @@ export class PollClients {
     })
   }
 
-  /** Answers how many of the ids are of topics that the client reads, once that is stored. */
+  /** Waits for the join, but not for longer than the poll waits; then it goes on by itself, for the next poll. */
+  private within(joining: Effect.Effect<void, Refusal>, until: number): Effect.Effect<void, Refusal> {
+    const over = Effect.callback<never, Refusal>((resume) => {
+      const end = () => {
+        stop()
+        const late = refusal("QUEUE_FULL", "the client_id's group is not open yet; poll again")
+        resume(Effect.fail(this.state.isDraining ? refusal("SHUTTING_DOWN") : late))
+      }
+      const stopped: Waiting = { hubStops: end }
+      const deadline = this.deadlines.after(Math.max(readTime, until - this.deadlines.now()), end)
+      const stop = () => {
+        deadline.stop()
+        this.state.waiting.delete(stopped)
+      }
+      this.state.waiting.add(stopped)
+      return Effect.sync(stop)
+    })
+    return Effect.raceFirst(joining, over)
+  }
+
+  /**
+   * Answers how many different ids are of topics that groups of the client read, once that is kept. What they name and
+   * is not there to be acknowledged is passed over.
+   */
   acknowledge(caller: Caller, clientId: string, ids: ReadonlyArray<string>): Effect.Effect<number, Refusal> {
     return Effect.gen({ self: this }, function* (this: PollClients) {
-      const topics = rangesOf(ids)
-      if (topics === undefined)
-        return yield* Effect.fail(refusal("BAD_REQUEST", "an item is no `message_id`"))
+      const topics = ackedTopics(ids)
+      if ("code" in topics) return yield* Effect.fail(refusal(topics.code, topics.message))
       const entry = yield* this.entryOf(caller, clientId)
       let acknowledged = 0
-      for (const { epoch, messages, ranges, topic } of topics) {
-        yield* entry.turn.withPermits(1)(entry.client.rejoin(topic))
-        if (yield* entry.client.acknowledge(topic, epoch, ranges)) acknowledged += messages
+      for (const { count, epoch, ranges, topic } of topics) {
+        yield* entry.client.rejoin(topic)
+        if (yield* entry.client.acknowledge(topic, epoch, ranges)) acknowledged += count
       }
       entry.lastUsed = this.deadlines.now()
-      if (acknowledged === 0)
-        return yield* Effect.fail(refusal("GROUP_NOT_FOUND", "this client_id reads none of these topics"))
       return acknowledged
     })
   }
@@ -122,9 +168,9 @@ export class PollClients {
   /** Lets go of the clients that were not heard of. To be called at intervals. */
   readonly sweep: Effect.Effect<void> = Effect.suspend(() => {
     const now = this.deadlines.now()
-    const gone = [...this.clients].filter(([, { client, lastUsed }]) => {
+    const gone = [...this.clients].filter(([, { client, lastUsed, polls }]) => {
       const patience = Math.max(client.ackWait, this.settings.httpIdleTimeout)
-      return client.waiters.length === 0 && now - lastUsed > patience
+      return polls === 0 && now - lastUsed > patience
     })
     return Effect.forEach(
       gone,
@@ -198,15 +244,16 @@ export class PollClients {
     return Effect.gen({ self: this }, function* (this: PollClients) {
       const scope = yield* Scope.fork(this.scope)
       const run = Effect.runForkWith(yield* Effect.context<never>())
-      const client = new PollClient(
-        { id: clientId, owner: groupOwner(identity) },
-        this.texts,
-        this.deadlines,
-        () => {
+      const client = new PollClient({
+        client: { id: clientId, owner: groupOwner(identity) },
+        texts: this.texts,
+        unread: this.unread,
+        deadlines: this.deadlines,
+        onEnded: () => {
           if (this.clients.get(key)?.client === client) this.clients.delete(key)
           run(Scope.close(scope, Exit.void))
         }
-      )
+      })
       const connection = yield* connect(this.hub, client, {
         identity: lasting(identity),
         peer,
@@ -222,7 +269,7 @@ export class PollClients {
         return meanwhile
       }
       client.begin(connection)
-      const entry: Entry = { client, scope, turn: Semaphore.makeUnsafe(1), lastUsed: this.deadlines.now() }
+      const entry: Entry = { client, scope, polls: 0, lastUsed: this.deadlines.now() }
       this.clients.set(key, entry)
       return entry
     })
@@ -239,33 +286,3 @@ const lasting = (identity: Identity): Identity => ({
   ...forHub(identity),
   expiresAt: Number.POSITIVE_INFINITY
 })
-
-interface TopicRanges {
-  readonly topic: string
-  readonly epoch: number
-  readonly messages: number
-  readonly ranges: ReadonlyArray<OffsetRange>
-}
-
-/** The ids by topic and epoch, as ranges; `undefined` if one of them is none. */
-const rangesOf = (ids: ReadonlyArray<string>): ReadonlyArray<TopicRanges> | undefined => {
-  const found = new Map<string, { topic: string; epoch: number; offsets: Array<number> }>()
-  for (const id of ids) {
-    const place = parseMessageId(id)
-    if (place === undefined) return undefined
-    const { epoch, offset, topic } = place
-    const key = `${epoch} ${topic}`
-    const same = found.get(key)
-    if (same === undefined) found.set(key, { topic, epoch, offsets: [offset] })
-    else same.offsets.push(offset)
-  }
-  return [...found.values()].map(({ epoch, offsets, topic }) => {
-    const ranges: Array<{ from: number; to: number }> = []
-    for (const offset of offsets.sort((a, b) => a - b)) {
-      const last = ranges.at(-1)
-      if (last !== undefined && offset <= last.to) last.to = Math.max(last.to, offset + 1)
-      else ranges.push({ from: offset, to: offset + 1 })
-    }
-    return { topic, epoch, messages: offsets.length, ranges }
-  })
-}

@@ -1,20 +1,33 @@
 /**
- * Where the polls without a `client_id` that came before have ended, by whoever asks and what they ask for, so that a
- * loop of polls misses nothing that comes between two of them. Those who cannot be told apart share a place, which only
- * moves on: each is told no more than once by it, and what one was given another may miss, as if it had come later.
+ * Where the polls without a `client_id` and without a beginning of their own have ended, by whoever asks and what they
+ * ask for, so that a loop of polls misses nothing that comes between two of them. Those who cannot be told apart share a
+ * place, which only moves on: none of them is given a message twice, and what one was given another may miss, as if it
+ * had come later.
  */
+import { createHash } from "node:crypto"
 import type { Cursor } from "./Cursor.ts"
 
-/** Places that are remembered; the one that was left longest ago is forgotten first. */
-const maxPlaces = 2000
+/** Places and the positions in them, all together; those that were left longest ago are forgotten first. */
+const mostPositions = 100_000
+/** Characters of a key that is kept as it is. */
+const longKey = 200
 
 interface Place {
   readonly cursor: Cursor
   readonly until: number
 }
 
+/** The place of one poll. */
+export interface PollPlace {
+  /** Where it goes on, if such a poll came lately: the poll's own. */
+  readonly cursor: Cursor | undefined
+  /** It was answered up to there. */
+  readonly remember: (cursor: Cursor) => void
+}
+
 export class PollMemory {
   private readonly places = new Map<string, Place>()
+  private positions = 0
   private readonly now: () => number
   private readonly patience: number
 
@@ -24,26 +37,45 @@ export class PollMemory {
     this.patience = patience
   }
 
-  /** Where `who` is to go on with the patterns, if it polled them lately. */
-  find(who: string, patterns: ReadonlyArray<string>): Cursor | undefined {
-    const place = this.places.get(keyOf(who, patterns))
-    return place === undefined || place.until < this.now() ? undefined : place.cursor.copy()
+  /** Of a poll of `who` for the patterns, in whatever order they are. */
+  placeOf(who: string, patterns: ReadonlyArray<string>): PollPlace {
+    const key = keyOf(who, patterns)
+    const place = this.lately(key)
+    return {
+      cursor: place?.cursor.copy(),
+      remember: (cursor) => this.remember(key, place, cursor.copy())
+    }
   }
 
-  /** `who` has been answered up to there. */
-  remember(who: string, patterns: ReadonlyArray<string>, cursor: Cursor): void {
-    const key = keyOf(who, patterns)
-    const before = this.find(who, patterns)
-    this.places.delete(key)
-    // Of two that were answered at once the slower one is not to set it back.
-    this.places.set(key, { cursor: before?.furthest(cursor) ?? cursor, until: this.now() + this.patience })
-    if (this.places.size <= maxPlaces) return
-    for (const [oldest] of this.places) {
-      this.places.delete(oldest)
-      return
+  private lately(key: string): Place | undefined {
+    const place = this.places.get(key)
+    return place === undefined || place.until < this.now() ? undefined : place
+  }
+
+  private remember(key: string, begun: Place | undefined, cursor: Cursor): void {
+    const place = this.lately(key)
+    // Of several that were answered meanwhile, a slower one is not to set it back.
+    const furthest = place === undefined || place === begun ? cursor : place.cursor.furthest(cursor)
+    this.forget(key)
+    this.places.set(key, { cursor: furthest, until: this.now() + this.patience })
+    this.positions += weightOf(furthest)
+    for (const [oldest, { until }] of this.places) {
+      if (this.positions <= mostPositions && until >= this.now()) return
+      this.forget(oldest)
     }
+  }
+
+  private forget(key: string): void {
+    const place = this.places.get(key)
+    if (place === undefined) return
+    this.places.delete(key)
+    this.positions -= weightOf(place.cursor)
   }
 }
 
-const keyOf = (who: string, patterns: ReadonlyArray<string>): string =>
-  [who, ...[...patterns].sort()].join("\n")
+const weightOf = (cursor: Cursor): number => 1 + cursor.positions.size
+
+const keyOf = (who: string, patterns: ReadonlyArray<string>): string => {
+  const key = [who, ...[...patterns].sort()].join("\n")
+  return key.length <= longKey ? key : createHash("sha256").update(key).digest("base64url")
+}

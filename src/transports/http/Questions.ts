@@ -13,11 +13,16 @@ export class Questions {
     this.last = last
   }
 
+  /** A number for what is answered elsewhere. */
+  number(): number {
+    return ++this.last
+  }
+
   /** Has `send` say the frame of that number, and waits for its answer. */
   ask(send: (request: number) => void): Effect.Effect<Frame, Refusal> {
     return Effect.suspend(() => {
       if (this.ended !== undefined) return Effect.fail(this.ended)
-      const request = ++this.last
+      const request = this.number()
       const answer = Deferred.makeUnsafe<Frame, Refusal>()
       this.asked.set(request, answer)
       send(request)

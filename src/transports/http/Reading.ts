@@ -1,11 +1,13 @@
 /** What a reader asks for, out of the query: topics, where to start, how many and how long. */
 
-import { defaultJsonLimits } from "../../protocol/json/JsonLimits.ts"
 import { parseStart } from "../../protocol/json/StartText.ts"
 import { checkPattern, covers, isLiteral } from "../../protocol/Pattern.ts"
 import type { Start } from "../../protocol/Position.ts"
 import { Cursor } from "./Cursor.ts"
 import { type Refusal, refusal } from "./Refusal.ts"
+
+/** Patterns of one reader. Each is compared with each. */
+export const maxPatterns = 100
 
 /**
  * The patterns of `topics=a,b`, none twice, and none that another of them has anyway. A reader of several patterns that
@@ -17,8 +19,8 @@ export const readPatterns = (text: string | undefined): ReadonlyArray<string> | 
   )
   if (patterns.length === 0)
     return refusal("MISSING_TOPIC", "`topics` is needed: one or more, separated by commas")
-  if (patterns.length > defaultJsonLimits.maxTopics) {
-    return refusal("LIMIT_REACHED", `\`topics\` has more than ${defaultJsonLimits.maxTopics} items`)
+  if (patterns.length > maxPatterns) {
+    return refusal("LIMIT_REACHED", `\`topics\` has more than ${maxPatterns} items`)
   }
   for (const pattern of patterns) {
     const error = checkPattern(pattern)

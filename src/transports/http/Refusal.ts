@@ -29,6 +29,10 @@ export class Refusal extends Data.TaggedClass("Refusal")<{
 export const refusal = (code: JsonCode, detail?: string, retryAfter?: number): Refusal =>
   new Refusal({ problem: problemOf(code, detail, retryAfter) })
 
+/** The same for a reader that was to go on from `next`, so that it loses nothing. */
+export const refusalWithNext = (code: JsonCode, detail: string, next: string): Refusal =>
+  new Refusal({ problem: { ...problemOf(code, detail), next } })
+
 export const refuse = (code: JsonCode, detail?: string): Effect.Effect<never, Refusal> =>
   Effect.fail(refusal(code, detail))
 

@@ -26,7 +26,8 @@ const problem = Struct({
   detail: String,
   code: String.annotate({ description: `One of ${Object.keys(problemKinds).join(", ")}` }),
   instance: optionalKey(String).annotate({ description: "Names this refusal: the hub's log has it too" }),
-  retry_after: optionalKey(Int).annotate({ description: "Seconds" })
+  retry_after: optionalKey(Int).annotate({ description: "Seconds" }),
+  next: optionalKey(String).annotate({ description: "Of a poll: give it as `from`, so that nothing is lost" })
 }).annotate({ identifier: "Problem", description: "What is wrong (RFC 9457), and a code for programs" })
 
 /** A problem for each of these statuses. */

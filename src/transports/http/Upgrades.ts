@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream"
 import type { OriginRules } from "../../protocol/Origins.ts"
 import type { WebSockets } from "../websocket/WebSocketServer.ts"
 import { Caller } from "./Caller.ts"
+import type { OpenRequests } from "./OpenRequests.ts"
 import { pathOf, webSocketPath } from "./Paths.ts"
 import { type Refusal, refusal } from "./Refusal.ts"
 import { refusedOrigin } from "./RefusedOrigins.ts"
@@ -12,9 +13,11 @@ import type { Web, WebState } from "./Web.ts"
 
 /** The listener of a node server's `upgrade`. */
 export const upgradeTo =
-  (sockets: WebSockets, web: Web["Service"], origins: OriginRules) =>
+  (sockets: WebSockets, web: Web["Service"], origins: OriginRules, open: OpenRequests) =>
   (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on("error", () => {})
+    // Whatever is said now would be taken for the answer to what was asked before.
+    if (open.owes(socket)) return void socket.destroy()
     const refused = refusalOf(request, web.state, origins)
     if (refused === undefined) sockets.upgrade(request, socket, head)
     else refuseSocket(socket, new Caller(web, request).refused(refused.problem, refused))

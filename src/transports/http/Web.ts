@@ -8,8 +8,10 @@ import type { Settings } from "../../services/Settings.ts"
 import type { Afterwards } from "./Afterwards.ts"
 import type { Deadlines } from "./Deadlines.ts"
 import type { HttpPublisher } from "./HttpPublisher.ts"
+import type { PollBodies } from "./PollAnswer.ts"
 import type { PollClients } from "./PollClients.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
+import type { PollMemory } from "./PollMemory.ts"
 import type { PublishGathering } from "./PublishGathering.ts"
 import type { PublishRate } from "./PublishRate.ts"
 import type { UnreadAnswers } from "./UnreadAnswers.ts"
@@ -51,7 +53,9 @@ export class Web extends Context.Service<
     readonly deadlines: Deadlines
     readonly afterwards: Afterwards
     readonly clients: PollClients
+    readonly memory: PollMemory
     readonly texts: PolledTexts
+    readonly bodies: PollBodies
     readonly unread: UnreadAnswers
     readonly rate: PublishRate
     /** What a request of this identity may hold. */

@@ -5,12 +5,12 @@
 import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import type { Frame, FrameOf } from "../../protocol/Frame.ts"
 import type { Ack, RequestId, Subscribe, Unsubscribe } from "../../protocol/json/ClientJson.ts"
-import { parseMessageId } from "../../protocol/json/MessageId.ts"
 import { jsonCodes } from "../../protocol/json/Problem.ts"
 import { encodeAck } from "../../protocol/json/ServerJson.ts"
 import { maxAckRanges, notGiven, unlimitedCredit } from "../../protocol/Op.ts"
 import { isLiteral } from "../../protocol/Pattern.ts"
-import type { OffsetRange, Position, Start } from "../../protocol/Position.ts"
+import type { Position, Start } from "../../protocol/Position.ts"
+import { type AckedTopic, ackedTopics } from "../AckedTopics.ts"
 import { clientGroupName, groupOwner } from "../ClientGroup.ts"
 import { nextNumber, session } from "./HubNumbers.ts"
 import type { JsonClient } from "./JsonClient.ts"
@@ -18,9 +18,6 @@ import { type Entry, SubscriptionEntries } from "./SubscriptionEntries.ts"
 
 /** Messages that a group may give this client before it gives others theirs: the credit is renewed once they are sent. */
 export const memberCredit = 256
-
-/** Topics of one ack: each is looked for among all groups of the client. */
-const maxAckTopics = 1000
 
 /** A request of the client's that became several of the hub's. */
 interface Call {
@@ -155,44 +152,27 @@ export class JsonSubscriptions {
   /** Ids of messages that no group of this client has delivered are ignored, as the hub ignores them. */
   acknowledge({ messageIds, requestId }: Ack): void {
     const { client } = this
-    const lanes = new Map<string, { topic: string; epoch: number; offsets: Array<number> }>()
-    for (const id of messageIds) {
-      const place = parseMessageId(id)
-      if (place === undefined) {
-        const message = "a `message_id` is not one that the hub gave"
-        client.refuse({ code: "BAD_REQUEST", message, requestId })
-        return
-      }
-      const { epoch, offset, topic } = place
-      const key = `${epoch} ${topic}`
-      const lane = lanes.get(key)
-      if (lane === undefined) lanes.set(key, { topic, epoch, offsets: [offset] })
-      else lane.offsets.push(offset)
-    }
-    if (lanes.size > maxAckTopics) {
-      const message = `an ack is of at most ${maxAckTopics} topics`
-      client.refuse({ code: "LIMIT_REACHED", message, requestId })
+    const acked = ackedTopics(messageIds)
+    if ("code" in acked) {
+      client.refuse({ ...acked, requestId })
       return
     }
-    const frames = [...lanes.values()].flatMap((lane) => this.ackFrames(lane))
-    const finish = () =>
-      client.say(encodeAck({ _tag: "Acknowledged", count: messageIds.length }, requestId, client.now))
+    const frames = acked.flatMap((each) => this.ackFrames(each))
+    const finish = (done: ReadonlyArray<string>) => {
+      const topics = new Set(done)
+      const count = acked.reduce((sum, each) => sum + (topics.has(each.topic) ? each.count : 0), 0)
+      client.say(encodeAck({ _tag: "Acknowledged", count }, requestId, client.now))
+    }
     // Whoever gives no id of the request waits for no answer.
     const call = requestId === undefined ? undefined : this.call(requestId, frames.length, finish)
-    if (call !== undefined && frames.length === 0) finish()
+    if (call !== undefined && frames.length === 0) finish([])
     for (const frame of frames) {
       const request = call === undefined ? 0 : this.wait({ call, pattern: frame.topic, entry: undefined })
       client.send({ ...frame, request })
     }
   }
 
-  private ackFrames(lane: {
-    readonly topic: string
-    readonly epoch: number
-    readonly offsets: Array<number>
-  }): Array<FrameOf<"Ack">> {
-    const { epoch, topic } = lane
-    const ranges = rangesOf(lane.offsets)
+  private ackFrames({ epoch, ranges, topic }: AckedTopic): Array<FrameOf<"Ack">> {
     const frames: Array<FrameOf<"Ack">> = []
     for (const group of this.entries.groupsOf(topic)) {
       for (let at = 0; at < ranges.length; at += maxAckRanges) {
@@ -292,14 +272,3 @@ const memberOptions = {
   backoff: notGiven.u32,
   maxBackoff: notGiven.u32
 } as const
-
-const rangesOf = (offsets: Array<number>): Array<OffsetRange> => {
-  offsets.sort((a, b) => a - b)
-  const ranges: Array<{ from: number; to: number }> = []
-  for (const offset of offsets) {
-    const last = ranges.at(-1)
-    if (last !== undefined && offset <= last.to) last.to = Math.max(last.to, offset + 1)
-    else ranges.push({ from: offset, to: offset + 1 })
-  }
-  return ranges
-}

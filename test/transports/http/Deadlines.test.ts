@@ -1,8 +1,8 @@
 /** The wheel of waits, by a clock that the test sets. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Clock, Effect, Exit, FiberSet, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { makeDeadlines } from "../../../src/transports/http/Deadlines.ts"
+import { Deadlines, makeDeadlines } from "../../../src/transports/http/Deadlines.ts"
 
 describe("deadlines", () => {
   it.effect("deadlines - ring once, not before their time and no more than 20 ms after it", () =>
@@ -32,6 +32,25 @@ describe("deadlines", () => {
       yield* TestClock.adjust(200)
       assert.deepStrictEqual(rung, [1, 3, 5, 7, 9])
       for (const wait of waits) wait.stop()
+    })
+  )
+
+  it.effect("deadlines - nothing runs while nobody waits, also if all who did have stopped", () =>
+    Effect.gen(function* () {
+      const fibers = yield* FiberSet.make<void>()
+      const fork = yield* FiberSet.runtime(fibers)<never>()
+      const deadlines = new Deadlines(yield* Clock.Clock, fork)
+      const waits = [deadlines.after(30_000, () => {}), deadlines.after(30_000, () => {})]
+      for (const wait of waits) wait.stop()
+      yield* TestClock.adjust(40)
+      assert.strictEqual(yield* FiberSet.size(fibers), 0)
+      let rings = 0
+      const early = deadlines.after(100, () => rings++)
+      deadlines.after(1000, () => rings++)
+      early.stop()
+      yield* TestClock.adjust(1020)
+      assert.strictEqual(rings, 1)
+      assert.strictEqual(yield* FiberSet.size(fibers), 0)
     })
   )
 

@@ -227,7 +227,12 @@ describe("http ack", () => {
     ["no JSON", "{", 400, "INVALID_JSON"],
     ["no ids", '{"client_id":"c"}', 422, "MISSING_MESSAGE_ID"],
     ["what is no id", '{"client_id":"c","message_ids":["x"]}', 422, "BAD_REQUEST"],
-    ["a client that reads nothing", '{"client_id":"c","message_ids":["a@1-1"]}', 404, "GROUP_NOT_FOUND"]
+    [
+      "of too many topics",
+      JSON.stringify({ client_id: "c", message_ids: Array.from({ length: 1001 }, (_, n) => `t${n}@1-1`) }),
+      403,
+      "LIMIT_REACHED"
+    ]
   ] as const)("http ack - refused: %s", ([, body, status, code]) =>
     Effect.gen(function* () {
       const answer = yield* ask("/api/v1/ack", { body, headers: { "content-type": "application/json" } })

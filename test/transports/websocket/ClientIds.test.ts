@@ -46,6 +46,30 @@ describe("client ids", () => {
     }).pipe(Effect.scoped, Effect.provide(webHub(settings)))
   )
 
+  it.live(
+    "client ids - an ack counts different ids of topics that the client reads, by either transport",
+    () =>
+      Effect.gen(function* () {
+        yield* poll("jobs", "one", 0)
+        for (const n of [1, 2]) yield* publish("jobs", n)
+        const given = (yield* poll("jobs", "one")).json.messages.map((each) => each.message_id)
+        assert.lengthOf(given, 2)
+        const message_ids = [...given, given[0], "other@1-1"]
+        const peer = yield* connect
+        peer.send({ type: "ack", message_ids, request_id: 1 })
+        assert.deepInclude(yield* peer.nextOf("ack"), { acknowledged: 0 })
+        peer.send({ type: "subscribe", topics: ["jobs"], client_id: "one" })
+        yield* peer.nextOf("ack")
+        peer.send({ type: "ack", message_ids, request_id: 2 })
+        assert.deepInclude(yield* peer.nextOf("ack"), { acknowledged: 2 })
+        const byHttp = yield* postJson("/api/v1/ack", { client_id: "one", message_ids })
+        assert.deepInclude(byHttp.json, { acknowledged: 2 })
+        const nobody = yield* postJson("/api/v1/ack", { client_id: "other", message_ids })
+        assert.deepInclude(nobody.json, { acknowledged: 0 })
+        assert.strictEqual(nobody.status, 200)
+      }).pipe(Effect.scoped, Effect.provide(webHub(settings)))
+  )
+
   it.live("client ids - what a poll left unacknowledged comes over WebSocket when its time is over", () =>
     Effect.gen(function* () {
       yield* poll("jobs", "one", 0)
