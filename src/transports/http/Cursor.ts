@@ -30,8 +30,8 @@ export class Cursor {
   isBehind = false
   /** In the order in which they were heard of, the latest last. */
   private readonly topics = new Map<string, Heard>()
-  /** Of the topics in the text. */
-  private length = 0
+  /** Characters of the topics in the text. */
+  private topicsLength = 0
   private latest = ""
   /** The topics in the text, up to the offset of the latest. */
   private beforeOffset: string | undefined
@@ -44,6 +44,11 @@ export class Cursor {
     return this.topics
   }
 
+  /** Characters of the text, at most; known without making it. */
+  get length(): number {
+    return timeLength + this.topicsLength
+  }
+
   /** The messages before `offset` were received, the last of them of the time `timestamp`. */
   received(topic: string, epoch: number, offset: number, timestamp: number): void {
     const before = this.topics.get(topic)
@@ -51,7 +56,7 @@ export class Cursor {
     const furthest = before?.epoch === epoch ? Math.max(before.offset, offset) : offset
     this.put(topic, epoch, furthest, timestamp)
     for (const [name, { timestamp: time }] of this.topics) {
-      if (this.topics.size <= maxCursorTopics && this.length <= maxCursorLength - timeLength) return
+      if (this.topics.size <= maxCursorTopics && this.length <= maxCursorLength) return
       this.remove(name)
       if (!this.isBehind) this.since = Math.max(this.since, time - overlap)
     }
@@ -64,19 +69,19 @@ export class Cursor {
     if (topic !== this.latest || !isSame) this.beforeOffset = undefined
     const heard: Heard = { epoch, offset, timestamp, text }
     if (topic === this.latest && before !== undefined) {
-      this.length -= lengthOf(before)
+      this.topicsLength -= lengthOf(before)
     } else {
       this.remove(topic)
       this.latest = topic
     }
-    this.length += lengthOf(heard)
+    this.topicsLength += lengthOf(heard)
     this.topics.set(topic, heard)
   }
 
   private remove(topic: string): void {
     const heard = this.topics.get(topic)
     if (heard === undefined) return
-    this.length -= lengthOf(heard)
+    this.topicsLength -= lengthOf(heard)
     this.topics.delete(topic)
     this.beforeOffset = undefined
   }

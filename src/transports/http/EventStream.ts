@@ -1,8 +1,8 @@
 /**
  * One event stream (Server-Sent Events): the outlet of its subscriptions. An event's `id` is the cursor after it, so a
  * reader that reconnects with `Last-Event-ID` goes on there; what it missed and can no longer have, it is told. Of what
- * one turn brings the last event has an id, and one in each 4 KB: who is cut off between two ids loses nothing, and is
- * given again what came after the first of them.
+ * one turn brings the last event has an id, unless that is long and little came since the last one, and so has one event
+ * in each 4 KB. Who is cut off between two ids loses nothing, and is given again what came after the first of them.
  */
 import type { ServerResponse } from "node:http"
 import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
@@ -21,6 +21,8 @@ import type { Waiting } from "./Web.ts"
 
 /** Milliseconds after which a browser reconnects. */
 const retry = 2000
+/** Characters of an `id` that is long: it comes once the events since the last one are as long as it is. */
+const longId = 1024
 /** Bytes that may wait for the peer before deliveries wait in the hub. */
 const highWater = 65_536
 
@@ -206,12 +208,19 @@ export class EventStream implements LocalOutlet, Waiting {
     this.sinceId = 0
   }
 
-  /** Ends the event that is open, before the cursor moves on: with its `id` if it is time for one. */
-  private endEvent(isTime = this.sinceId >= idInterval): void {
+  /** Ends the event that is open, before the cursor moves on: with an `id` if `least` bytes came since the last one. */
+  private endEvent(least = idInterval): void {
     if (!this.isOpen) return
     this.isOpen = false
+    const isTime = this.sinceId >= least
     if (isTime) this.sinceId = 0
     this.out.add(isTime ? `id: ${this.options.cursor}\n\n` : "\n")
+  }
+
+  /** The last event of a turn. */
+  private endTurn(): void {
+    const { length } = this.options.cursor
+    this.endEvent(length < longId ? 0 : Math.min(length, idInterval))
   }
 
   private add(text: string): void {
@@ -234,7 +243,7 @@ export class EventStream implements LocalOutlet, Waiting {
 
   /** In parts, so that of a large event too it can be seen whether the peer takes it. */
   private flush(): void {
-    this.endEvent(true)
+    this.endTurn()
     while (!this.isFull && !this.isEnded) {
       const part = this.out.next(highWater)
       if (part === undefined) return
@@ -259,7 +268,7 @@ export class EventStream implements LocalOutlet, Waiting {
     this.isEnded = true
     const { out, response } = this
     if (!response.writableEnded && !response.destroyed) {
-      this.endEvent(true)
+      this.endTurn()
       for (let part = out.next(highWater); part !== undefined; part = out.next(highWater))
         response.write(part)
     }

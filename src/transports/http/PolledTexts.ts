@@ -13,8 +13,6 @@ export class PolledTexts {
   /** For longer: readers of event streams that are slow come for the same batch one after the other. */
   private runs = new WeakMap<Batch, EventRun>()
   private runBytes = 0
-  /** How many batches were made into events. */
-  encodedRuns = 0
 
   of(batch: Batch, attempt = 0): Texts {
     if (attempt > 1) return encodePolled(batch, attempt)
@@ -34,7 +32,6 @@ export class PolledTexts {
     const known = this.runs.get(batch)
     if (known !== undefined) return known
     const run = eventRun(this.last?.batch === batch ? this.last.texts : encodePolled(batch))
-    this.encodedRuns++
     this.runBytes += run.reduce((sum, { bytes }) => sum + bytes.length, 0)
     if (this.runBytes > maxRunBytes) {
       this.runs = new WeakMap()

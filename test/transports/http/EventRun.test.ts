@@ -4,6 +4,8 @@ import { Schema } from "effect"
 import { encodeText } from "../../../src/protocol/Bytes.ts"
 import { eventRun, idInterval } from "../../../src/transports/http/EventRun.ts"
 import { Pieces } from "../../../src/transports/http/Pieces.ts"
+import { PolledTexts } from "../../../src/transports/http/PolledTexts.ts"
+import { plainBatch } from "../../actors/groups/LaneLog.ts"
 
 const Int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -26,6 +28,19 @@ describe("event run", () => {
       before = messages
     }
     assert.strictEqual(before, all.length)
+  })
+})
+
+describe("polled texts", () => {
+  it("polled texts - a batch is made into events once for all its readers, and few are kept", () => {
+    const texts = new PolledTexts()
+    const first = plainBatch(0, 2)
+    const run = texts.run(first)
+    assert.strictEqual(run.at(-1)?.messages, 2)
+    assert.strictEqual(texts.run(first), run)
+    const others = [1, 2].map((n) => plainBatch(n, 60_000))
+    for (const other of others) texts.run(other)
+    assert.notStrictEqual(texts.run(first), run)
   })
 })
 

@@ -76,6 +76,8 @@ const loop = (topics: string, last: unknown) =>
       const { json, status } = yield* ask(`/api/v1/poll?topics=${topics}&timeout=2`)
       assert.strictEqual(status, 200)
       seen.push(...payloads(json.messages))
+      // Meanwhile there are more.
+      yield* Effect.sleep(10)
     }
     return seen
   })

@@ -48,6 +48,9 @@ describe("http stream resume", () => {
       assert.lengthOf(payloads(events), 300)
       for (const { id } of events) assert.isAtMost(id?.length ?? 0, maxCursorLength)
       assert.isAbove(lastId(events).length, maxCursorLength / 2)
+      // Long ids are no more than half of it all.
+      const size = messages(events).reduce((sum, { data }) => sum + JSON.stringify(data).length, 0)
+      assert.isBelow(first.text.length, size * 2.2)
       yield* publishAll(all150(2))
       for (const end of [events.length, 2, 40, 170, 301]) {
         const had = events.slice(0, end)
