@@ -1,9 +1,10 @@
 /** What all listeners do alike: the TLS of the settings, waiting until they listen, and saying who may hear them. */
-import { isIPv6, type Server } from "node:net"
+import type { Server } from "node:net"
 import type { TlsOptions } from "node:tls"
 import { Effect, FileSystem, Option, Predicate } from "effect"
 import { Auth } from "../services/Auth.ts"
 import { Settings } from "../services/Settings.ts"
+import { addressText } from "./AddressText.ts"
 import { type PemFile, pemProblem } from "./Pem.ts"
 import { TcpServerError } from "./TcpServerError.ts"
 
@@ -43,10 +44,6 @@ export const tlsOptions = Effect.gen(function* () {
     rejectUnauthorized: tlsRequestClientCertificate
   })
 })
-
-/** `127.0.0.1:1`, `[::1]:1`. */
-export const addressText = (host: string, port: number): string =>
-  `${isIPv6(host) ? `[${host}]` : host}:${port}`
 
 /** Of the port, if it is taken or not for this user; else of the address. */
 const listenError = (cause: Error, setting: string, host: string, port: number): TcpServerError => {

@@ -14,7 +14,7 @@ import { listening, tlsOptions, warnIfExposed } from "./Listening.ts"
 import { socketDuplex } from "./SocketDuplex.ts"
 import { TcpServerError } from "./TcpServerError.ts"
 
-export { addressText } from "./Listening.ts"
+export { addressText } from "./AddressText.ts"
 export { type PemFile, pemProblem } from "./Pem.ts"
 export { TcpServerError } from "./TcpServerError.ts"
 

@@ -93,7 +93,7 @@ describe("faults - web bodies", () => {
           }
         const line = yield* look(send(webPort, bulk, asLines, repeated("x", large)))
         assert.strictEqual(line.status, 202)
-        assert.match(line.text, /^{"error":{"code":"MESSAGE_TOO_LARGE",[^\n]*}\n$/)
+        assert.match(line.text, /^{"line":1,"error":{"code":"MESSAGE_TOO_LARGE",[^\n]*}\n$/)
         const million = yield* look(send(webPort, bulk, asJson, messages(1_000_000, "array")))
         assert.strictEqual(million.status, 413)
         const many = yield* look(send(webPort, bulk, asJson, messages(500_000, "array")))

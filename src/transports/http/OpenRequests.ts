@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream"
 import { Effect } from "effect"
 
 /** Requests of one connection that may wait for their answers; it is cut off if it sends more. */
-export const maxPipelined = 32
+export const maxPipelined = 256
 
 interface Open {
   readonly request: IncomingMessage
