@@ -75,7 +75,7 @@ export class OpenRequests {
     const open = this.sockets.get(socket)
     if (open === undefined) return false
     const [first] = open
-    return first === undefined || first.response.writableEnded
+    return first === undefined || first.response.writableEnded || socket.writableLength > 0
   }
 
   /** Done when there is none. For one to wait at a time. */
