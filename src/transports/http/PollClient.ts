@@ -190,18 +190,27 @@ export class PollClient implements LocalOutlet {
     }
   }
 
-  /** Joins the groups of this client that exist and read the topic, to acknowledge in them what was given earlier. */
-  rejoin(topic: string): Effect.Effect<void, Refusal> {
+  /** Joins the groups of this client that exist and read any of the topics, to acknowledge in them what was given earlier. */
+  rejoin(topics: ReadonlyArray<string>): Effect.Effect<void, Refusal> {
     return Effect.suspend(() => {
-      const known = this.connection?.options.groups
-      if (known === undefined || this.reads(topic)) return Effect.void
-      const found = known.all().filter(({ record }) => {
-        const { name, pattern } = record
-        return matches(pattern, topic) && name === this.groupOf(pattern)
-      })
-      const patterns = found.map(({ record }) => record.pattern)
-      return this.join(patterns, { _tag: "Now" })
+      const unread = topics.filter((topic) => !this.reads(topic))
+      if (unread.length === 0) return Effect.void
+      const groups = this.connection?.options.groups.all() ?? []
+      // Whose groups they are is found out once, and not for each topic.
+      const own = groups
+        .map(({ record }) => record)
+        .filter(({ name, pattern }) => name === this.groupOf(pattern))
+      const patterns = own.map(({ pattern }) => pattern)
+      return this.join(
+        patterns.filter((pattern) => unread.some((topic) => matches(pattern, topic))),
+        { _tag: "Now" }
+      )
     })
+  }
+
+  /** Whether it is in no group, nor about to be. */
+  get isNobody(): boolean {
+    return this.members.size === 0
   }
 
   private reads(topic: string): boolean {

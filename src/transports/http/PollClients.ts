@@ -155,12 +155,15 @@ export class PollClients {
       const topics = ackedTopics(ids)
       if ("code" in topics) return yield* Effect.fail(refusal(topics.code, topics.message))
       const entry = yield* this.entryOf(caller, clientId)
+      yield* entry.client.rejoin(topics.map(({ topic }) => topic))
       let acknowledged = 0
       for (const { count, epoch, ranges, topic } of topics) {
-        yield* entry.client.rejoin(topic)
         if (yield* entry.client.acknowledge(topic, epoch, ranges)) acknowledged += count
       }
       entry.lastUsed = this.deadlines.now()
+      // A name that nobody polls under is not kept for being said.
+      if (entry.client.isNobody && entry.polls === 0)
+        yield* this.letGo(keyOf(caller.identity, clientId), entry)
       return acknowledged
     })
   }
@@ -172,15 +175,15 @@ export class PollClients {
       const patience = Math.max(client.ackWait, this.settings.httpIdleTimeout)
       return polls === 0 && now - lastUsed > patience
     })
-    return Effect.forEach(
-      gone,
-      ([key, { scope }]) => {
-        this.clients.delete(key)
-        return Scope.close(scope, Exit.void)
-      },
-      { discard: true }
-    )
+    return Effect.forEach(gone, ([key, entry]) => this.letGo(key, entry), { discard: true })
   })
+
+  private letGo(key: string, entry: Entry): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.clients.get(key) === entry) this.clients.delete(key)
+      return Scope.close(entry.scope, Exit.void)
+    })
+  }
 
   /** Waits until something was delivered, the time is over, or the hub stops. */
   private woken(

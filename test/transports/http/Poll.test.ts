@@ -153,6 +153,17 @@ describe("http poll", () => {
 describe("http poll with a client_id", () => {
   const pollAs = (more = "") => ask(`/api/v1/poll?topics=a&client_id=c-1&timeout=5${more}`)
 
+  it.live("http group - a name that nobody polls under takes nobody's place for being said", () =>
+    Effect.gen(function* () {
+      const hub = yield* Hub
+      for (let n = 0; n < 20; n++) {
+        const acked = yield* postJson("/api/v1/ack", { client_id: `made-up-${n}`, message_ids: ["a@1-1"] })
+        assert.deepInclude(acked.json, { acknowledged: 0 })
+      }
+      assert.strictEqual((yield* hub.metrics).connectionsByTransport["long-poll"], 0)
+    }).pipe(Effect.provide(webHub()))
+  )
+
   it.live("http group - what is not acknowledged comes again, what is does not", () =>
     Effect.gen(function* () {
       yield* ask("/api/v1/poll?topics=a&client_id=c-1&timeout=0")
