@@ -54,10 +54,6 @@ const panic = -30_795
 /** What the disk needs to have free for an error of the device not to be taken for a full disk. */
 const littleRoom = 1_048_576
 
-/** What a disk is to have free beside what is written, and the pages of the trees that a byte of it may take. */
-const reserve = 1_048_576
-const pagesPerByte = 4
-
 const fullErrors: ReadonlySet<number> = new Set([
   constants.errno.ENOSPC,
   constants.errno.EDQUOT,
@@ -123,16 +119,6 @@ export class Environment {
         this.end(this.failure(this.status, error))
       }
     )
-  }
-
-  /**
-   * Why so many bytes are not to be written: the library may not survive a disk that is full in the midst of a write
-   * (seen of version 3.5.6: it writes beyond its memory), so none is begun that might not fit.
-   */
-  roomFor(bytes: number): Failure | undefined {
-    const free = freeBytes(this.path)
-    if (free >= bytes * pagesPerByte + reserve) return undefined
-    return { isFull: true, isBroken: false, cause: new Error(`${free} bytes are free in ${this.path}`) }
   }
 
   /** Waits for the commit that is under way. */

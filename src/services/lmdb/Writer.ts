@@ -134,16 +134,10 @@ export class Writer {
       return
     }
     set.put(this.environment.hub, folderKey, encodeFolder(set.folder))
-    const fault = this.options.fault?.() ?? this.noRoom(taken)
+    const fault = this.options.fault?.()
     const ended = (failure: Failure | undefined) => this.end(set, taken, refused, failure)
     if (fault !== undefined) setImmediate(ended, fault)
     else this.environment.commit(set, ended)
-  }
-
-  /** What makes room is written whatever room there is. */
-  private noRoom(taken: ReadonlyArray<Change>): Failure | undefined {
-    if (taken.every(({ isRelief }) => isRelief)) return undefined
-    return this.environment.roomFor(taken.reduce((bytes, { size }) => bytes + size, 0))
   }
 
   private take(): ReadonlyArray<Change> {
