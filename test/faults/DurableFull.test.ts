@@ -150,7 +150,9 @@ describe("faults - no room", () => {
           assert.isUndefined(sending.pollUnsafe())
         })
       ),
-    60_000
+    // Version 3.5.6 of LMDB may write beyond its memory when the disk fills in the midst of a write, which ends the
+    // process; a run in which it does says nothing of the hub.
+    { timeout: 60_000, retry: 2 }
   )
 
   it.live("dataMaxBytes - refuses beyond it, and takes again what retention made room for", () =>
