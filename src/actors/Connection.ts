@@ -36,7 +36,7 @@ const inPlaceBytes = 16_384
 const longestHello = 131_072
 
 /** What a client whose token was not accepted is told. */
-export const closeReasonFor = (error: AuthError): CloseReason =>
+const closeReasonFor = (error: AuthError): CloseReason =>
   error.reason === "expired" ? "token-expired" : error.isTransient ? "hub-failed" : "unauthorized"
 
 export class Connection implements FrameHost, Served {

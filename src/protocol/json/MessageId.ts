@@ -11,8 +11,6 @@ export const maxMessageIdLength = maxNameBytes + 34
 export const messageIdOf = (topic: string, epoch: number, offset: number): string =>
   `${topic}@${epoch}-${offset}`
 
-export const positionTextOf = (position: Position): string => `${position.epoch}-${position.offset}`
-
 /** Without leading zeros, so that a position has one text. */
 const numbers = /^(0|[1-9]\d{0,15})-(0|[1-9]\d{0,15})$/
 

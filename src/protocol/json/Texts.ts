@@ -10,10 +10,6 @@ export const noTexts: Texts = { bytes: new Uint8Array(0), ends: [] }
 
 export const textStart = (texts: Texts, index: number): number => (index === 0 ? 0 : texts.ends[index - 1]!)
 
-/** One text, as a view. */
-export const textAt = (texts: Texts, index: number): Uint8Array =>
-  texts.bytes.subarray(textStart(texts, index), texts.ends[index])
-
 /** Final text frame of a WebSocket, from the server. */
 const textOpcode = 0x81
 const headerBytes = (length: number): number => (length < 126 ? 2 : length < 65_536 ? 4 : 10)

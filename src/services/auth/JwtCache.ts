@@ -13,7 +13,7 @@ const maxTokens = 10_000
 /** Milliseconds for which one is. */
 const patience = 30_000
 
-export type Verify = (token: string) => Effect.Effect<Identity, AuthError>
+type Verify = (token: string) => Effect.Effect<Identity, AuthError>
 
 interface Found {
   readonly identity: Identity

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http"
 import { Effect, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import { maxClientId } from "../../protocol/json/JsonLimits.ts"
 import { decodeAckBody } from "../../protocol/json/MessageJson.ts"
 import { checkTopicName } from "../../protocol/TopicName.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
@@ -26,8 +27,6 @@ import { Web } from "./Web.ts"
 
 type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, Refusal>
 
-/** Characters of a `client_id` at most. */
-const maxClientId = 255
 const defaultMessages = 100
 /** Seconds that a poll waits unless it says otherwise. */
 const defaultPollTimeout = 30

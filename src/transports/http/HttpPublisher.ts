@@ -15,10 +15,8 @@ import type { ErrorCode } from "../../protocol/ErrorCode.ts"
 import type { Message } from "../../protocol/Message.ts"
 import { anonymous } from "../../services/auth/Identity.ts"
 import type { Settings } from "../../services/Settings.ts"
-import { connect, openSession } from "./HubClient.ts"
+import { openSession, session } from "./HubClient.ts"
 import { type Refusal, refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
-
-const session = 1
 
 export class HttpPublisher {
   private readonly hub: Hub["Service"]
@@ -81,12 +79,12 @@ export class HttpPublisher {
         this.open = undefined
         run(Scope.close(scope, Exit.void))
       })
-      const connection = yield* connect(this.hub, outlet, everyRequest).pipe(
+      const connection = yield* this.hub.connectLocal(outlet, everyRequest).pipe(
         Effect.mapError(refusalOfClose),
         Effect.provideService(Scope.Scope, scope),
         Effect.onError(() => Scope.close(scope, Exit.void))
       )
-      openSession(connection, session, "http")
+      openSession(connection, "http")
       this.open = connection
       return connection
     })

@@ -1,22 +1,14 @@
 /** How the web side is a client of the hub's: what every outlet of it does alike. */
-import type { Effect, Scope } from "effect"
 import { DeliveryMeter } from "../../actors/DeliveryMeter.ts"
-import type { Hub } from "../../actors/Hub.ts"
-import type { LocalClient, LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
+import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
-import type { CloseReason } from "../../protocol/CloseReason.ts"
+import type { FrameOf } from "../../protocol/Frame.ts"
 
-/** Until the scope closes. */
-export const connect = (
-  hub: Hub["Service"],
-  outlet: LocalOutlet,
-  { identity, peer, transport }: LocalClient
-): Effect.Effect<LocalConnection, CloseReason, Scope.Scope> =>
-  hub.connectLocal(outlet, { transport, peer, identity })
+/** The number of the one session of a connection. */
+export const session = 1
 
-/** Begins the one session of a connection. */
-export const openSession = (connection: LocalConnection, session: number, name: string): void => {
+export const openSession = (connection: LocalConnection, name: string): void => {
   connection.send({
     _tag: "Open",
     session,
@@ -25,6 +17,19 @@ export const openSession = (connection: LocalConnection, session: number, name: 
     incarnation: 0,
     name: Buffer.byteLength(name) <= 255 ? name : "http"
   })
+}
+
+/** Subscribes each of the patterns in the session: the first is subscription 1. */
+export const subscribeAll = (
+  connection: LocalConnection,
+  patterns: ReadonlyArray<string>,
+  wanted: Pick<FrameOf<"Subscribe">, "overflow" | "creditMessages" | "creditBytes" | "start">
+): void => {
+  for (const [index, pattern] of patterns.entries()) {
+    const subscription = index + 1
+    const request = subscription + 1
+    connection.send({ _tag: "Subscribe", session, request, subscription, pattern, echo: true, ...wanted })
+  }
 }
 
 /** Counts and traces a delivery that is now on its way out. */

@@ -4,12 +4,10 @@
  */
 import type { ServerResponse } from "node:http"
 import { Clock, Effect, Scope } from "effect"
-import type { LocalConnection } from "../../actors/LocalConnection.ts"
-import type { Start } from "../../protocol/Position.ts"
 import type { Caller } from "./Caller.ts"
 import { Collector } from "./Collector.ts"
 import type { Cursor } from "./Cursor.ts"
-import { connect, openSession } from "./HubClient.ts"
+import { openSession, subscribeAll } from "./HubClient.ts"
 import type { PollPlace } from "./PollMemory.ts"
 import type { Beginning } from "./Reading.ts"
 import { type Refusal, refusal, refusalOfClose, refusalWithNext } from "./Refusal.ts"
@@ -44,7 +42,6 @@ export const tooMuchUnread = "too much that was asked for waits to be read; ask 
 const readAhead = 262_144
 /** Bytes that one subscription may bring beyond the last message that is wanted. */
 const creditBytes = 4 * 1_048_576
-const session = 1
 
 export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<Polled, Refusal> =>
   Effect.suspend(() => {
@@ -59,12 +56,14 @@ export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<P
     const { bodies, texts } = web
     const collector = new Collector({ texts, bodies, room, max, cursor, hasPast, isNow, patterns })
     const scope = Scope.makeUnsafe()
-    return connect(web.hub, collector, { identity, peer, transport: "long-poll" }).pipe(
+    return web.hub.connectLocal(collector, { identity, peer, transport: "long-poll" }).pipe(
       Effect.provideService(Scope.Scope, scope),
       Effect.mapError(refusalOfClose),
       Effect.flatMap((connection) => {
         collector.begin(connection)
-        subscribe(connection, patterns, start, max)
+        openSession(connection, "poll")
+        const overflow = "drop-oldest"
+        subscribeAll(connection, patterns, { overflow, creditMessages: max, creditBytes, start })
         return ready(web, collector, request.timeout)
       }),
       Effect.andThen(Clock.currentTimeMillis),
@@ -95,29 +94,6 @@ export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<P
       )
     )
   })
-
-const subscribe = (
-  connection: LocalConnection,
-  patterns: ReadonlyArray<string>,
-  start: Start,
-  creditMessages: number
-): void => {
-  openSession(connection, session, "poll")
-  for (const [index, pattern] of patterns.entries()) {
-    connection.send({
-      _tag: "Subscribe",
-      session,
-      request: index + 2,
-      subscription: index + 1,
-      pattern,
-      overflow: "drop-oldest",
-      echo: true,
-      creditMessages,
-      creditBytes,
-      start
-    })
-  }
-}
 
 /** Waits until there is something to answer, the time is over, or the hub stops. */
 const ready = (

@@ -16,13 +16,11 @@ import { clientGroupName } from "../ClientGroup.ts"
 import { enoughBytes } from "./Collector.ts"
 import type { Deadline, Deadlines } from "./Deadlines.ts"
 import { HeldMessages } from "./HeldMessages.ts"
-import { countDelivery, openSession } from "./HubClient.ts"
+import { countDelivery, openSession, session } from "./HubClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import { Questions } from "./Questions.ts"
 import { type Refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
 import type { UnreadAnswers } from "./UnreadAnswers.ts"
-
-const session = 1
 
 /** The `client_id`, and what `groupOwner` says of whose it is. */
 interface ClientName {
@@ -93,7 +91,7 @@ export class PollClient implements LocalOutlet {
   /** To be called once, before all else. */
   begin(connection: LocalConnection): void {
     this.connection = connection
-    openSession(connection, session, this.client.id)
+    openSession(connection, this.client.id)
   }
 
   get isWritable(): boolean {

@@ -12,7 +12,6 @@ import { ackedTopics } from "../AckedTopics.ts"
 import { forHub, groupOwner } from "../ClientGroup.ts"
 import type { Caller } from "./Caller.ts"
 import type { Deadlines } from "./Deadlines.ts"
-import { connect } from "./HubClient.ts"
 import { tooMuchUnread } from "./Poll.ts"
 import type { PollBodies } from "./PollAnswer.ts"
 import { PollClient, type Waiter } from "./PollClient.ts"
@@ -257,15 +256,17 @@ export class PollClients {
           run(Scope.close(scope, Exit.void))
         }
       })
-      const connection = yield* connect(this.hub, client, {
-        identity: lasting(identity),
-        peer,
-        transport
-      }).pipe(
-        Effect.mapError(refusalOfClose),
-        Effect.provideService(Scope.Scope, scope),
-        Effect.tapError(() => Scope.close(scope, Exit.void))
-      )
+      const connection = yield* this.hub
+        .connectLocal(client, {
+          identity: lasting(identity),
+          peer,
+          transport
+        })
+        .pipe(
+          Effect.mapError(refusalOfClose),
+          Effect.provideService(Scope.Scope, scope),
+          Effect.tapError(() => Scope.close(scope, Exit.void))
+        )
       const meanwhile = this.clients.get(key)
       if (meanwhile !== undefined) {
         yield* Scope.close(scope, Exit.void)

@@ -5,7 +5,7 @@ import { unlimitedCredit } from "../../protocol/Op.ts"
 import type { Overflow } from "../../protocol/Position.ts"
 import type { Caller } from "./Caller.ts"
 import { EventStream } from "./EventStream.ts"
-import { connect, openSession } from "./HubClient.ts"
+import { openSession, subscribeAll } from "./HubClient.ts"
 import type { Beginning } from "./Reading.ts"
 import { type Refusal, refusalOfClose } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
@@ -16,8 +16,6 @@ export interface StreamRequest {
   readonly beginning: Beginning
   readonly overflow: Overflow
 }
-
-const session = 1
 
 /** Writes the response itself; is done when that has ended. */
 export const stream = (
@@ -38,25 +36,17 @@ export const stream = (
         onEnd: () => end()
       })
       const connection = yield* Effect.mapError(
-        connect(web.hub, events, { identity, peer, transport }),
+        web.hub.connectLocal(events, { identity, peer, transport }),
         refusalOfClose
       )
       events.begin(connection)
-      openSession(connection, session, "stream")
-      for (const [index, pattern] of patterns.entries()) {
-        connection.send({
-          _tag: "Subscribe",
-          session,
-          request: index + 2,
-          subscription: index + 1,
-          pattern,
-          overflow,
-          echo: true,
-          creditMessages: unlimitedCredit,
-          creditBytes: unlimitedCredit,
-          start: beginning.start
-        })
-      }
+      openSession(connection, "stream")
+      subscribeAll(connection, patterns, {
+        overflow,
+        creditMessages: unlimitedCredit,
+        creditBytes: unlimitedCredit,
+        start: beginning.start
+      })
       if (events.failure !== undefined) return yield* Effect.fail(events.failure)
       web.state.waiting.add(events)
       yield* Effect.addFinalizer(() => Effect.sync(() => web.state.waiting.delete(events)))

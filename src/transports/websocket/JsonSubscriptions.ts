@@ -17,7 +17,7 @@ import type { JsonClient } from "./JsonClient.ts"
 import { type Entry, SubscriptionEntries } from "./SubscriptionEntries.ts"
 
 /** Messages that a group may give this client before it gives others theirs: the credit is renewed once they are sent. */
-export const memberCredit = 256
+const memberCredit = 256
 
 /** A request of the client's that became several of the hub's. */
 interface Call {

@@ -9,7 +9,7 @@ import {
 } from "../../../src/protocol/json/DeliveryJson.ts"
 import { parseMessageId } from "../../../src/protocol/json/MessageId.ts"
 import { decodePublishBody, messagesBody } from "../../../src/protocol/json/MessageJson.ts"
-import { frameTexts, type Texts, textAt } from "../../../src/protocol/json/Texts.ts"
+import { frameTexts, type Texts, textStart } from "../../../src/protocol/json/Texts.ts"
 import type { Message } from "../../../src/protocol/Message.ts"
 import { chance, concat, mutated } from "../Chance.ts"
 import { encodeRun, runArbitrary } from "../MessageArbitraries.ts"
@@ -38,6 +38,8 @@ const batchOf = (frames: ReadonlyArray<ReadonlyArray<Message>>, skip = 0): Topic
   }
 }
 
+const textAt = (texts: Texts, index: number): Uint8Array =>
+  texts.bytes.subarray(textStart(texts, index), texts.ends[index])
 const values = (texts: Texts): ReadonlyArray<unknown> =>
   texts.ends.map((_, index) => asValue(textAt(texts, index)))
 const one = (message: Message) => batchOf([[message]])
