@@ -7,13 +7,18 @@ import { eventually, type FaultError, soon } from "./Faults.ts"
 export class Child {
   readonly process: ChildProcess
   readonly messages: Array<unknown> = []
+  /** What it wrote to stderr, if that is piped. */
+  errors = ""
   private readonly listeners = new Set<() => void>()
 
-  constructor(script: string, args: ReadonlyArray<string>, stderr: "inherit" | "ignore") {
+  constructor(script: string, args: ReadonlyArray<string>, stderr: "inherit" | "pipe") {
     this.process = fork(fileURLToPath(new URL(script, import.meta.url)), args, {
       execArgv: ["--expose-gc"],
       serialization: "advanced",
       stdio: ["ignore", "inherit", stderr, "ipc"]
+    })
+    this.process.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.errors += text
     })
     this.process.on("message", (message) => {
       this.messages.push(message)
@@ -24,7 +29,7 @@ export class Child {
   static spawn(
     script: string,
     args: ReadonlyArray<string> = [],
-    stderr: "inherit" | "ignore" = "inherit"
+    stderr: "inherit" | "pipe" = "inherit"
   ): Effect.Effect<Child, never, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.sync(() => new Child(script, args, stderr)),
@@ -100,7 +105,7 @@ export const memorySettles = (hub: HubProcess, limit: number): Effect.Effect<voi
 /** A hub that listens, with these settings and otherwise defaults. */
 export const startHub = Effect.fnUntraced(function* (
   settings: Readonly<Record<string, string | number>> = {},
-  stderr: "inherit" | "ignore" = "inherit"
+  stderr: "inherit" | "pipe" = "inherit"
 ): Effect.fn.Return<HubProcess, FaultError, Scope.Scope> {
   const args = Object.entries({ port: 0, ...settings }).map(([key, value]) => `${key}=${value}`)
   const child = yield* Child.spawn("./HubMain.ts", args, stderr)

@@ -2,9 +2,12 @@
  * The LMDB environment of a folder, and how a set of changes is committed to it: off the main thread, all or nothing,
  * and flushed before it is said to be done. One set at a time.
  */
-import { statfsSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { constants } from "node:os"
+import { join } from "node:path"
 import { type Database, open, type RootDatabase } from "lmdb"
+import { DiskRoom, type FileUse, freeBytes, type Room } from "./DiskRoom.ts"
+import { dataFile } from "./PageCheck.ts"
 
 export type Store = Database<Uint8Array, Uint8Array>
 
@@ -22,6 +25,8 @@ export class ChangeSet {
   readonly stores: Array<Store> = []
   readonly keys: Array<Uint8Array> = []
   readonly values: Array<Uint8Array | undefined> = []
+  /** Whether it frees room, and so may use what is kept back of it. */
+  isRelief = false
 
   put(store: Store, key: Uint8Array, value: Uint8Array): void {
     this.add(store, key, value)
@@ -46,12 +51,30 @@ export class ChangeSet {
   }
 }
 
+/** Pages that a set needs whatever is in it: of the trees' roots and branches, and of the list of free pages. */
+const leastPages = 32
+
+/**
+ * Bytes that committing the set may write, at most: each entry may touch a page and split it; those that are removed
+ * lie side by side.
+ */
+const costOf = ({ keys, values }: ChangeSet, pageBytes: number): number => {
+  let pages = leastPages
+  values.forEach((value, index) => {
+    const bytes = value === undefined ? 0 : value.length + keys[index]!.length
+    pages += value === undefined ? 1 / 8 : 2
+    if (bytes > pageBytes / 3) pages += Math.ceil((bytes + 64) / pageBytes)
+  })
+  return pages * pageBytes
+}
+
 const binary = { encoding: "binary", keyEncoding: "binary" } as const
 
 /** LMDB's own error numbers. */
 const mapFull = -30_792
 const panic = -30_795
-/** What the disk needs to have free for an error of the device not to be taken for a full disk. */
+const metaPages = 2
+/** What the disk needs to have free for a new log, and for an error of the device not to be taken for a full disk. */
 const littleRoom = 1_048_576
 
 const fullErrors: ReadonlySet<number> = new Set([
@@ -69,8 +92,10 @@ export class Environment {
   readonly state: Store
   readonly hub: Store
   private readonly root: RootDatabase<Uint8Array, Uint8Array>
+  private readonly disk: DiskRoom
   /** The number with which the commit that is under way failed; 0 if it did not. */
   private status = 0
+  private pageBytes = 0
   private ended: ((failure: Failure | undefined) => void) | undefined
   /** Nothing can be read or written until the folder is opened again. */
   isBroken = false
@@ -78,6 +103,9 @@ export class Environment {
   /** Throws what LMDB throws. */
   constructor(path: string) {
     this.path = path
+    this.disk = new DiskRoom(join(path, dataFile))
+    if (!existsSync(join(path, dataFile)) && freeBytes(path) < littleRoom)
+      throw new Error(`no room on the disk of ${path}`)
     this.root = open<Uint8Array, Uint8Array>({
       ...binary,
       path,
@@ -96,10 +124,20 @@ export class Environment {
     this.watchCommits()
   }
 
+  /** What the next set may come to. Not while one is committed. */
+  room(): Room {
+    return this.disk.room(this.use)
+  }
+
   /** Commits the set; `done` is called once, later. Not to be called again before that. */
   commit(set: ChangeSet, done: (failure: Failure | undefined) => void): void {
     if (this.isBroken) {
       setImmediate(done, this.failure(panic))
+      return
+    }
+    const { toFree, toKeep } = this.room()
+    if (toFree < Number.POSITIVE_INFINITY && costOf(set, this.pageBytes) > (set.isRelief ? toFree : toKeep)) {
+      setImmediate(done, this.failure(constants.errno.ENOSPC))
       return
     }
     this.status = 0
@@ -123,8 +161,22 @@ export class Environment {
 
   /** Waits for the commit that is under way. */
   async close(): Promise<void> {
+    this.disk.close()
     // A transaction that could not even begin holds a lock for ever, which closing would wait for.
     if (!this.isBroken) await this.root.close()
+  }
+
+  private readonly use = (): FileUse => {
+    const stats: unknown = this.root.getStats()
+    const free: unknown = typeof stats === "object" && stats !== null ? Reflect.get(stats, "free") : undefined
+    const stores = [this.topics, this.messages, this.held, this.state, this.hub]
+    const used = stores.reduce((sum, store) => sum + pagesOf(store.getStats()), 0)
+    this.pageBytes = numberOf(stats, "pageSize")
+    return {
+      pageBytes: this.pageBytes,
+      lastPage: numberOf(stats, "lastPageNumber"),
+      usedPages: metaPages + used + pagesOf(stats) + pagesOf(free)
+    }
   }
 
   private end(failure: Failure | undefined): void {
@@ -177,15 +229,16 @@ export class Environment {
   }
 }
 
-/** A write that found no room in the middle is reported as an error of the device. */
-const freeBytes = (path: string): number => {
-  try {
-    const { bavail, bsize } = statfsSync(path)
-    return bavail * bsize
-  } catch {
-    return Number.POSITIVE_INFINITY
-  }
+/** A number of the library's statistics, which have no types. */
+const numberOf = (stats: unknown, name: string): number => {
+  const value: unknown = typeof stats === "object" && stats !== null ? Reflect.get(stats, name) : undefined
+  return typeof value === "number" ? value : 0
 }
+
+const pagesOf = (stats: unknown): number =>
+  numberOf(stats, "treeBranchPageCount") +
+  numberOf(stats, "treeLeafPageCount") +
+  numberOf(stats, "overflowPages")
 
 /** The library's error carries a promise, which rejects if nobody listens. */
 const ignoreRejection = (error: unknown): void => {

@@ -76,6 +76,7 @@ export const openFolder = Effect.fnUntraced(function* (options: LmdbOptions) {
   const wasClosed = environment.hub.get(cleanKey) !== undefined
   const begin = new ChangeSet()
   if (isNew) begin.put(environment.hub, formatKey, new Uint8Array([format]))
+  begin.isRelief = true
   begin.remove(environment.hub, cleanKey)
   yield* commit(environment, begin)
   const writer = new Writer(environment, folder, {
@@ -87,6 +88,7 @@ export const openFolder = Effect.fnUntraced(function* (options: LmdbOptions) {
       writer.close()
       yield* writer.idle
       const end = new ChangeSet()
+      end.isRelief = true
       end.put(environment.hub, cleanKey, new Uint8Array([1]))
       yield* commit(environment, end)
     }).pipe(Effect.catchCause((cause) => Effect.logWarning("the log was not closed in order", cause)))

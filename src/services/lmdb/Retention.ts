@@ -7,11 +7,16 @@ import { Heads } from "./Heads.ts"
 import { bytesOf, messagesOf, type Numbers } from "./TopicPlace.ts"
 import type { WriteSet } from "./Writer.ts"
 
+/** What is too old goes in slices, so that a set is bounded, and the event loop free. */
+const sliceEntries = 4096
+
 export class Retention {
   /** Told of what is appended, and of what becomes of it. */
   readonly heads: Heads
   /** Nothing older may be kept (ms). */
   oldest = 0
+  /** The last set that trimmed left some that is too old. */
+  isUnfinished = false
   /** Entries that cannot be walked through are kept: all else goes on. */
   private isStuck = false
   private readonly limits: TopicLimits
@@ -37,6 +42,7 @@ export class Retention {
 
   /** Adds to the set what is to go, and moves the numbers. Answers whether the topic's record has changed. */
   trim(set: WriteSet, numbers: Numbers, isSparse: boolean): boolean {
+    this.isUnfinished = false
     if (this.isStuck) return false
     const length = set.keys.length
     const { bytes } = set.folder
@@ -62,10 +68,13 @@ export class Retention {
   private trimNow(set: WriteSet, numbers: Numbers, isSparse: boolean): boolean {
     const { limits, heads } = this
     let hasChanged = false
+    let dropped = 0
     for (let head = heads.first(numbers); head !== undefined; head = heads.first(numbers)) {
       const isOld = timestampOf(head) < this.oldest
       const end = offsetOf(head) + countOf(head)
       if (this.isWithin(numbers) && !isOld && end > numbers.firstOffset) return hasChanged
+      this.isUnfinished = dropped++ >= sliceEntries && this.isWithin(numbers)
+      if (this.isUnfinished) return hasChanged
       const visible = end - Math.max(numbers.firstOffset, offsetOf(head))
       const excess = messagesOf(numbers) - limits.messages
       numbers.lostUntil = Math.max(numbers.lostUntil, timestampOf(head))

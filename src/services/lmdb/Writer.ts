@@ -60,6 +60,8 @@ export const folderKey = new TextEncoder().encode("folder")
 const maxChanges = 1024
 const maxSetBytes = 2_097_152
 const maxQueuedBytes = 67_108_864
+/** What a change may write beside its bytes: its own entry and the record of its topic, each with a split. */
+const changeBytes = 16_384
 
 export class Writer {
   /** As of the last set that was kept. */
@@ -127,6 +129,7 @@ export class Writer {
     this.isBusy = true
     const taken = this.take()
     const set = new WriteSet({ ...this.folder })
+    set.isRelief = taken.every((change) => change.isRelief)
     const refused = taken.map((change) => this.prepare(set, change))
     for (const participant of set.participants) participant.finish(set)
     if (set.keys.length === 0) {
@@ -150,14 +153,26 @@ export class Writer {
         return relief
       }
     }
-    let count = 0
-    for (let bytes = 0; count < queue.length && count < maxChanges && bytes < maxSetBytes; count++)
-      bytes += queue[count]!.size
+    const count = this.fitting()
     if (count === queue.length) {
       this.queue = []
       return queue
     }
     return queue.splice(0, count)
+  }
+
+  /** How many changes make the next set: of what waits at least one, else no more than the disk has room for. */
+  private fitting(): number {
+    const { queue } = this
+    let room = this.environment.room().toKeep
+    let count = 0
+    for (let bytes = 0; count < queue.length && count < maxChanges && bytes < maxSetBytes; count++) {
+      const { size } = queue[count]!
+      room -= size + changeBytes
+      if (room < 0 && count > 0) return count
+      bytes += size
+    }
+    return count
   }
 
   private prepare(set: WriteSet, change: Change): Reason | undefined {

@@ -10,7 +10,7 @@ import { append, life, makeFolder, opened } from "./TestFolder.ts"
 
 const mount = (path: string): boolean => {
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=6m", "tmpfs", path], { stdio: "ignore" })
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=16m", "tmpfs", path], { stdio: "ignore" })
     return true
   } catch {
     return false
@@ -34,7 +34,7 @@ describe.skipIf(path === undefined)("lmdb on a full disk (skipped where nothing 
     Effect.gen(function* () {
       const folder = join(path ?? "", "log")
       const ballast = join(path ?? "", "ballast")
-      writeFileSync(ballast, new Uint8Array(2_000_000))
+      writeFileSync(ballast, new Uint8Array(3_000_000))
       const texts: Array<string> = []
       const text = "x".repeat(20_000)
       yield* life(

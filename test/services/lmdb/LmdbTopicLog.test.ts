@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Environment } from "../../../src/services/lmdb/Environment.ts"
 import { MessageLog } from "../../../src/services/MessageLog.ts"
+import { eventually } from "../../contracts/log/LogKit.ts"
 import { placedTexts, textBatch } from "../../contracts/TextBatches.ts"
 import { append, folder, life, opened } from "./TestFolder.ts"
 
@@ -95,6 +96,27 @@ describe("lmdb topic log", () => {
           assert.deepStrictEqual([a.log.firstOffset, dead.log.firstOffset], [1, 0])
         }),
         { topic: { messages: 100, bytes: 100_000, age: 100 }, deadLetterAge: 1000 }
+      )
+    })
+  )
+
+  it.effect("lmdb topic log - what is too old goes in slices", () =>
+    Effect.gen(function* () {
+      yield* life(
+        yield* folder,
+        Effect.gen(function* () {
+          const a = yield* opened("a")
+          for (let index = 0; index < 9999; index++) a.log.append(textBatch(a.owner, [["x"]], 1))
+          yield* append(a, textBatch(a.owner, [["y"]], 1_000_000))
+          const left: Array<number> = []
+          a.log.expire(1_000_000)
+          yield* eventually("only the last is left", () => {
+            if (left.at(-1) !== a.log.messages) left.push(a.log.messages)
+            return a.log.messages === 1
+          })
+          assert.deepStrictEqual(left, [10_000, 10_000 - 4096, 10_000 - 8192, 1])
+        }),
+        { topic: { messages: 1_000_000, bytes: 1e9, age: 1000 } }
       )
     })
   )
