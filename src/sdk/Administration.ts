@@ -11,7 +11,7 @@ import type { Position } from "../protocol/Position.ts"
 import type { Client } from "./Client.ts"
 import { type GroupOptions, type GroupStart, groupNumbers, isCount, momentOf } from "./GroupOptions.ts"
 import { decodeFailed, messageInvalid, type PolestarError } from "./PolestarError.ts"
-import type { TimeInput } from "./Publishing.ts"
+import type { TimeInput } from "./Times.ts"
 
 const TopicInfoSchema = Schema.Struct({
   name: Schema.String,

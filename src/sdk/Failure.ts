@@ -8,8 +8,8 @@
  */
 import type { Duration } from "effect"
 import { notGiven } from "../protocol/Op.ts"
-import { millisOf } from "./Durations.ts"
-import type { Refusal } from "./engine/Acknowledgements.ts"
+import type { Refusal } from "./Client.ts"
+import { millisOf } from "./Times.ts"
 
 export type Failure =
   /** To be delivered again after `delay`; if there is none, after the time that the consumer's or the group's rules say. */

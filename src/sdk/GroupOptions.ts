@@ -6,9 +6,8 @@ import { type Duration, Result } from "effect"
 import { notGiven } from "../protocol/Op.ts"
 import type { Order, Position, Start } from "../protocol/Position.ts"
 import { isGroupName } from "../protocol/TopicName.ts"
-import { millisOf } from "./Durations.ts"
 import { messageInvalid, type PolestarError } from "./PolestarError.ts"
-import { type TimeInput, timeMillis } from "./Publishing.ts"
+import { millisOf, type TimeInput, timeMillis } from "./Times.ts"
 
 export interface GroupOptions {
   /**

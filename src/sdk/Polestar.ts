@@ -13,7 +13,7 @@ import {
   removeTopic,
   type TopicInfo
 } from "./Administration.ts"
-import * as Client from "./Client.ts"
+import type * as Client from "./Client.ts"
 import { type ConsumeCounts, type ConsumeOptions, consume, type Handler, type Handlers } from "./Consuming.ts"
 import type { Delivery, SubscriptionEvent } from "./Delivery.ts"
 import {
@@ -23,6 +23,7 @@ import {
   type GroupHandlers
 } from "./GroupConsuming.ts"
 import { type GroupSubscription, type JoinOptions, join } from "./GroupSubscription.ts"
+import { makeClient } from "./MakeClient.ts"
 import type { PolestarError } from "./PolestarError.ts"
 import {
   encodeMessage,
@@ -40,7 +41,7 @@ export type { TopicInfo } from "./Administration.ts"
 
 export interface PolestarMetrics extends Client.ClientMetrics, Readonly<ConsumeCounts> {}
 
-export type PolestarOptions = Parameters<typeof Client.make>[0]
+export type PolestarOptions = Parameters<typeof makeClient>[0]
 
 export class Polestar extends Context.Service<
   Polestar,
@@ -128,7 +129,7 @@ export class Polestar extends Context.Service<
   static readonly make = (
     options: PolestarOptions
   ): Effect.Effect<Polestar["Service"], PolestarError, Scope.Scope> =>
-    Effect.flatMap(Client.make(options), Polestar.fromClient)
+    Effect.flatMap(makeClient(options), Polestar.fromClient)
 
   /** A client over any stream of bytes. */
   static readonly layer = (options: PolestarOptions): Layer.Layer<Polestar, PolestarError> =>

@@ -2,17 +2,14 @@
  * From a value and its options to a message: everything that can be wrong with a publish before it is sent.
  * Pure; what is wrong is answered as an error, and then nothing was sent.
  */
-import { DateTime, type Duration, Result } from "effect"
+import { type Duration, Result } from "effect"
 import type { Message } from "../protocol/Message.ts"
 import type * as Client from "./Client.ts"
-import { millisOf } from "./Durations.ts"
 import { attributesOf } from "./engine/PublishCall.ts"
 import { encodeFailed, messageInvalid, PolestarError } from "./PolestarError.ts"
+import { millisOf, type TimeInput, timeMillis } from "./Times.ts"
 import type { TopicTarget } from "./Topic.ts"
 import { traceparentHeader } from "./Tracing.ts"
-
-/** A moment: a number is milliseconds since 1970. */
-export type TimeInput = number | Date | DateTime.DateTime
 
 /** Options of all messages of one publish. */
 export interface BatchOptions {
@@ -46,9 +43,6 @@ export interface PublishAllOptions<A> extends BatchOptions {
   readonly id?: ((value: A, index: number) => string) | undefined
   readonly key?: string | ((value: A, index: number) => string) | undefined
 }
-
-export const timeMillis = (time: TimeInput): number =>
-  typeof time === "number" ? time : time instanceof Date ? time.getTime() : DateTime.toEpochMillis(time)
 
 export const encodeMessage = <A>(
   target: TopicTarget<A>,

@@ -9,7 +9,7 @@ import type { Overflow, Position, Start } from "../protocol/Position.ts"
 import type { Client, ClientSession, Inbox } from "./Client.ts"
 import { type Delivery, decodeInbound, type SubscriptionEvent, type Undecodable } from "./Delivery.ts"
 import { messageInvalid, type PolestarError } from "./PolestarError.ts"
-import { type TimeInput, timeMillis } from "./Publishing.ts"
+import { type TimeInput, timeMillis } from "./Times.ts"
 import type { TopicSource } from "./Topic.ts"
 
 /** Where a subscription starts: with what comes, or with what the hub still has. */

@@ -1,7 +1,8 @@
 /** A client of a fake hub, with one session, under the clock of the test. */
 import { Effect, Exit, type Fiber, type Scope } from "effect"
 import type { Message } from "../../src/protocol/Message.ts"
-import { type Client, type ClientOptions, type ClientSession, make } from "../../src/sdk/Client.ts"
+import type { Client, ClientOptions, ClientSession } from "../../src/sdk/Client.ts"
+import { makeClient } from "../../src/sdk/MakeClient.ts"
 import { PolestarError, type PolestarErrorReason } from "../../src/sdk/PolestarError.ts"
 import { bytesOf, FakeHub, settle } from "./FakeHub.ts"
 
@@ -17,7 +18,7 @@ export const connect = Effect.fnUntraced(function* (
   options: Partial<ClientOptions> = {},
   hub: FakeHub = new FakeHub()
 ): Effect.fn.Return<Fixture, PolestarError, Scope.Scope> {
-  const client = yield* make({ dial: hub.dial, ...options })
+  const client = yield* makeClient({ dial: hub.dial, ...options })
   const session = yield* client.openSession({ id: sessionId })
   return { hub, client, session }
 })

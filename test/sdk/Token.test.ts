@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { HubServer, TcpServer } from "../../src/hub.ts"
 import { Polestar, type PolestarError, type Token, Topic } from "../../src/index.ts"
 import { connect } from "../../src/promise.ts"
-import { make } from "../../src/sdk/Client.ts"
+import { makeClient } from "../../src/sdk/MakeClient.ts"
 import { WebServer } from "../../src/transports/WebServer.ts"
 import { secret, sign } from "../services/auth/Tokens.ts"
 import { connect as connectTo, reasonOf, start } from "./ClientFixture.ts"
@@ -34,7 +34,7 @@ describe("token - what is shown", () => {
     it.effect(`token - ${form}`, () =>
       Effect.gen(function* () {
         const hub = new FakeHub()
-        const made = yield* start(make({ dial: hub.dial, token }))
+        const made = yield* start(makeClient({ dial: hub.dial, token }))
         yield* TestClock.adjust("20 seconds")
         yield* Fiber.join(made)
         assert.deepStrictEqual(shownTo(hub), ["me"])
@@ -75,7 +75,7 @@ describe("token - what is shown", () => {
         const welcome = hub.welcome
         hub.welcome = undefined
         let asked = 0
-        const made = yield* start(make({ dial: hub.dial, token: () => String(++asked) }))
+        const made = yield* start(makeClient({ dial: hub.dial, token: () => String(++asked) }))
         if (state === "Connected") hub.welcome = welcome
         for (let expired = 1; expired <= kept; expired++) yield* expire(hub)
         assert.deepStrictEqual(shownTo(hub), ["1", "2"])
@@ -88,7 +88,7 @@ describe("token - what is shown", () => {
   it.effect("token - without the first one there is no client", () =>
     Effect.gen(function* () {
       const hub = new FakeHub()
-      const made = yield* start(make({ dial: hub.dial, token: () => Promise.reject(new Error("no")) }))
+      const made = yield* start(makeClient({ dial: hub.dial, token: () => Promise.reject(new Error("no")) }))
       assert.strictEqual(reasonOf(made)?._tag, "ConnectFailed")
       assert.strictEqual(hub.dials, 0)
     })

@@ -13,7 +13,8 @@
 import { isTransient } from "../../protocol/ErrorCode.ts"
 import type { Frame } from "../../protocol/Frame.ts"
 import { maxAckRanges, notGiven } from "../../protocol/Op.ts"
-import type { Fate, OffsetRange } from "../../protocol/Position.ts"
+import type { OffsetRange } from "../../protocol/Position.ts"
+import type { Refusal } from "../Client.ts"
 import { ConnectionLost, PolestarError } from "../PolestarError.ts"
 import { cut, RangeGatherer, without } from "./OffsetRanges.ts"
 import type { Answer } from "./Requests.ts"
@@ -34,13 +35,6 @@ export interface MemberLink {
 
 /** Told once how it went: `undefined` is well. */
 export type Settled = (error: PolestarError | undefined) => void
-
-export interface Refusal {
-  readonly fate: Fate
-  /** Milliseconds; the group's backoff if not given. Only of `again`. */
-  readonly delay?: number | undefined
-  readonly error: string
-}
 
 /** Bytes of a frame besides its ranges and its error, at most; of an error in UTF-8, of a range. */
 const headBytes = 600

@@ -4,7 +4,8 @@ import { TestClock } from "effect/testing"
 import type { CloseReason } from "../../../src/protocol/CloseReason.ts"
 import { encodeFrame, type Frame } from "../../../src/protocol/Frame.ts"
 import { Op } from "../../../src/protocol/Op.ts"
-import { type ConnectionState, make } from "../../../src/sdk/Client.ts"
+import type { ConnectionState } from "../../../src/sdk/Client.ts"
+import { makeClient } from "../../../src/sdk/MakeClient.ts"
 import { connect, message, reasonOf, resultOf, start, valueOf } from "../ClientFixture.ts"
 import { encodeDelivery, FakeHub, settle } from "../FakeHub.ts"
 
@@ -23,7 +24,7 @@ describe("connection - hello", () => {
   it.effect("connection - says who it is and what it knows", () =>
     Effect.gen(function* () {
       const hub = new FakeHub()
-      yield* make({ dial: hub.dial, name: "me", token: Redacted.make("secret") })
+      yield* makeClient({ dial: hub.dial, name: "me", token: Redacted.make("secret") })
       assert.deepInclude(hub.last.of("Hello")[0], { name: "me", token: "secret", features: 3, minVersion: 1 })
     })
   )
@@ -32,7 +33,7 @@ describe("connection - hello", () => {
     Effect.gen(function* () {
       const hub = new FakeHub()
       hub.isUp = false
-      const made = yield* start(make({ dial: hub.dial }))
+      const made = yield* start(makeClient({ dial: hub.dial }))
       assert.strictEqual(reasonOf(made)?._tag, "ConnectFailed")
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(hub.dials, 1)
@@ -42,9 +43,9 @@ describe("connection - hello", () => {
   it.effect("connection - fails if the stream does not open, or the hub does not answer, in time", () =>
     Effect.gen(function* () {
       const hub = new FakeHub()
-      const never = yield* start(make({ dial: Effect.never }))
+      const never = yield* start(makeClient({ dial: Effect.never }))
       hub.welcome = undefined
-      const silent = yield* start(make({ dial: hub.dial }))
+      const silent = yield* start(makeClient({ dial: hub.dial }))
       yield* TestClock.adjust("999 millis")
       yield* settle
       assert.isUndefined(resultOf(never))
@@ -62,10 +63,10 @@ describe("connection - hello", () => {
     Effect.gen(function* () {
       const hub = new FakeHub()
       hub.welcome = undefined
-      const refused = yield* start(make({ dial: hub.dial }))
+      const refused = yield* start(makeClient({ dial: hub.dial }))
       yield* goodbye(hub, "unauthorized")
       assert.deepInclude(reasonOf(refused), { _tag: "Disconnected", closeReason: "unauthorized" })
-      const full = yield* start(make({ dial: hub.dial }))
+      const full = yield* start(makeClient({ dial: hub.dial }))
       yield* goodbye(hub, "too-many-connections")
       assert.strictEqual(reasonOf(full)?._tag, "ConnectFailed")
     })
