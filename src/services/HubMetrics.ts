@@ -5,7 +5,7 @@
 import { Context, Effect, Metric, type Scope } from "effect"
 import { type CloseReason, CloseReasons } from "../protocol/CloseReason.ts"
 import { type JsonCode, problemKinds } from "../protocol/json/Problem.ts"
-import { type Transport, transports } from "../protocol/Transport.ts"
+import { transports } from "../protocol/Transport.ts"
 import type { Counters } from "./Counters.ts"
 import {
   type CountKey,
@@ -15,35 +15,11 @@ import {
   type GaugeKey,
   gaugeMetrics,
   groupMessages,
+  type HubGauges,
   messageLatency,
   messagesDropped,
   refusals
 } from "./MetricHandles.ts"
-
-/** What is as it is now. Depths are in messages; capacities are shares from 0 (empty) to 1 (full). */
-export interface HubGauges {
-  readonly topics: number
-  readonly connections: number
-  /** The same by what the clients came by. */
-  readonly connectionsByTransport: Readonly<Record<Transport, number>>
-  readonly sessions: number
-  readonly subscriptions: number
-  /** Messages in all topics' mailboxes, and how full the fullest is. */
-  readonly queueDepth: number
-  readonly queueCapacity: number
-  /** Messages and bytes that wait for clients, and how full the fullest mailbox is. */
-  readonly clientQueueDepth: number
-  readonly clientQueueBytes: number
-  readonly clientQueueCapacity: number
-  readonly groups: number
-  /** Messages that members of groups have and have not acknowledged. */
-  readonly groupInFlight: number
-  /** Messages in the last whole second. */
-  readonly receivedPerSecond: number
-  readonly deliveredPerSecond: number
-  /** Bytes that can be replayed. */
-  readonly logBytes: number
-}
 
 /** Counts are since the hub started. */
 export interface HubMetrics extends HubGauges {

@@ -4,8 +4,33 @@
  * topic, a session or an address, so a hub has the same number of series whatever its clients do.
  */
 import { Metric } from "effect"
+import type { Transport } from "../protocol/Transport.ts"
 import type { Counters } from "./Counters.ts"
-import type { HubGauges } from "./HubMetrics.ts"
+
+/** What is as it is now. Depths are in messages; capacities are shares from 0 (empty) to 1 (full). */
+export interface HubGauges {
+  readonly topics: number
+  readonly connections: number
+  /** The same by what the clients came by. */
+  readonly connectionsByTransport: Readonly<Record<Transport, number>>
+  readonly sessions: number
+  readonly subscriptions: number
+  /** Messages in all topics' mailboxes, and how full the fullest is. */
+  readonly queueDepth: number
+  readonly queueCapacity: number
+  /** Messages and bytes that wait for clients, and how full the fullest mailbox is. */
+  readonly clientQueueDepth: number
+  readonly clientQueueBytes: number
+  readonly clientQueueCapacity: number
+  readonly groups: number
+  /** Messages that members of groups have and have not acknowledged. */
+  readonly groupInFlight: number
+  /** Messages in the last whole second. */
+  readonly receivedPerSecond: number
+  readonly deliveredPerSecond: number
+  /** Bytes that can be replayed. */
+  readonly logBytes: number
+}
 
 /** The counts that are one number each. */
 export type CountKey = Exclude<
