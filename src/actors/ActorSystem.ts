@@ -3,7 +3,7 @@
  * is, and which connections have something to write at the end of it.
  *
  * A turn is what happens between two returns to the event loop. Everything that it delivers is written once, at
- * its end.
+ * its end, or at the end of the last of several that are known to follow each other.
  */
 import { Clock, Context, Effect, Fiber, Scope } from "effect"
 
@@ -21,12 +21,15 @@ export class ActorSystem {
   queuedBytes = 0
   readonly maxQueuedBytes: number
   private turnTime = 0
+  private turnTimeFine = 0
   /** The time of day less what had elapsed, when the system began. */
   private readonly steadyFrom: number
   private readonly context: Context.Context<never>
   private readonly clock: Clock.Clock
   private dirty: Array<Flushable> = []
   private scheduled = false
+  /** Whether more turns are known to follow before the event loop goes on. */
+  private moreFollow = false
 
   constructor(
     scope: Scope.Scope,
@@ -40,14 +43,19 @@ export class ActorSystem {
     this.steadyFrom = this.clock.currentTimeMillisUnsafe() - this.elapsed()
   }
 
-  /** Milliseconds since 1970; within a turn, of its beginning. */
+  /** Milliseconds since 1970, as every program of the machine has them; within a turn, of its beginning. */
   now(): number {
-    return this.turnTime === 0 ? this.clock.currentTimeMillisUnsafe() : Math.floor(this.turnTime)
+    return this.turnTime === 0 ? this.clock.currentTimeMillisUnsafe() : this.turnTime
   }
 
-  /** The same with fractions. */
+  /**
+   * Milliseconds with fractions, to measure and to trace by; within a turn, of when it was first asked. The clock behind it
+   * is another one, and may be up to a second from the time of day.
+   */
   nowFine(): number {
-    return this.turnTime === 0 ? Number(this.clock.currentTimeNanosUnsafe()) / 1e6 : this.turnTime
+    if (this.turnTime === 0) return this.readFine()
+    if (this.turnTimeFine === 0) this.turnTimeFine = this.readFine()
+    return this.turnTimeFine
   }
 
   /**
@@ -71,11 +79,24 @@ export class ActorSystem {
   turn(work: () => void): void {
     // What is resumed within a turn may begin one of its own.
     const outer = this.turnTime
-    this.turnTime = Number(this.clock.currentTimeNanosUnsafe()) / 1e6
+    const outerFine = this.turnTimeFine
+    this.turnTime = this.clock.currentTimeMillisUnsafe()
+    this.turnTimeFine = 0
     try {
       work()
     } finally {
       this.turnTime = outer
+      this.turnTimeFine = outerFine
+    }
+  }
+
+  /** The same, where more turns are known to follow: what it delivers is written together with what they do. */
+  turnOfMany(work: () => void): void {
+    this.moreFollow = true
+    try {
+      this.turn(work)
+    } finally {
+      this.moreFollow = false
     }
   }
 
@@ -87,21 +108,27 @@ export class ActorSystem {
   /** Has `flush` called at the end of the turn. To be called once until then. */
   markDirty(target: Flushable): void {
     this.dirty.push(target)
+    if (this.moreFollow) {
+      if (this.dirty.length === 1) setImmediate(this.flush)
+      return
+    }
     if (this.scheduled) return
     this.scheduled = true
-    queueMicrotask(() => {
-      this.scheduled = false
-      const dirty = this.dirty
-      this.dirty = []
-      for (const each of dirty) {
-        // One connection that fails must not keep the others from writing.
-        try {
-          each.flush()
-        } catch (error) {
-          each.broke(error)
-        }
+    queueMicrotask(this.flush)
+  }
+
+  private readonly flush = (): void => {
+    this.scheduled = false
+    const dirty = this.dirty
+    this.dirty = []
+    for (const each of dirty) {
+      // One connection that fails must not keep the others from writing.
+      try {
+        each.flush()
+      } catch (error) {
+        each.broke(error)
       }
-    })
+    }
   }
 }
 

@@ -1,9 +1,9 @@
 /**
  * A client connection: the actor between a stream of bytes and the sessions on it.
  *
- * Chunks wait in a bounded queue; the connection's fiber drains all that are there, gathers what is published by
- * topic, and hands each topic one batch. If a topic is full, its batches wait in a bounded backlog; when that is full
- * too, reading stops, and with it the client.
+ * A chunk is read in the turn in which it comes: what is published is gathered by topic, and each topic is handed one
+ * batch. If a topic is full, its batches wait in a bounded backlog; when that is full too, chunks wait in a bounded queue
+ * for the connection's fiber, then reading stops, and with it the client.
  */
 import { type Cause, Deferred, Effect, Queue, Schedule, type Scope } from "effect"
 import type { CloseReason } from "../protocol/CloseReason.ts"
@@ -30,8 +30,8 @@ import type { Session } from "./Session.ts"
 
 /** Chunks that may wait before the socket is paused; a few may still come after that. */
 const pauseAt = 64
-/** Chunks up to this size are read in the turn in which they come. */
-const inPlaceBytes = 16_384
+/** What is read of a socket at once: a chunk that is as long says that there is more. */
+const wholeRead = 65_536
 /** The longest frame before WELCOME. */
 const longestHello = 131_072
 
@@ -49,6 +49,8 @@ export class Connection implements FrameHost, Served {
   /** Why the connection ends. */
   readonly ending = Deferred.makeUnsafe<CloseReason>()
   readonly gone = Deferred.makeUnsafe<void>()
+  readonly hasClientGroups = false
+  receivers = 0
   welcomed = false
   isDraining = false
   identity: Identity = anonymous
@@ -219,6 +221,8 @@ export class Connection implements FrameHost, Served {
       this.isIdle = true
       const chunks = yield* Queue.takeAll(this.inbox)
       this.isIdle = false
+      if (this.backlog.isFull) yield* this.orGone(this.backlog.shrinks)
+      if (this.writer.isControlFull) yield* this.orGone(this.writer.peerReads)
       if (this.isPaused) {
         this.isPaused = false
         this.duplex.resume()
@@ -228,8 +232,6 @@ export class Connection implements FrameHost, Served {
         yield* this.orGone(this.authenticated)
         this.registry.system.turn(() => this.process([]))
       }
-      if (this.backlog.isFull) yield* this.orGone(this.backlog.shrinks)
-      if (this.writer.isControlFull) yield* this.orGone(this.writer.peerReads)
     }
   })
 
@@ -257,7 +259,7 @@ export class Connection implements FrameHost, Served {
 
   private received(chunk: Uint8Array): void {
     this.watch.hear()
-    if (this.mayReadInPlace(chunk)) {
+    if (this.mayReadInPlace) {
       this.readInPlace(chunk)
       return
     }
@@ -271,11 +273,13 @@ export class Connection implements FrameHost, Served {
     }
   }
 
-  /** A little that comes to an idle connection is read at once: a queue would only add to the round trip. */
-  private mayReadInPlace(chunk: Uint8Array): boolean {
+  /**
+   * What comes to an idle connection is read at once: a queue would add to the round trip, and keep megabytes of chunks
+   * alive until the garbage collector counts them as old.
+   */
+  private get mayReadInPlace(): boolean {
     return (
       this.isIdle &&
-      chunk.length <= inPlaceBytes &&
       Queue.sizeUnsafe(this.inbox) === 0 &&
       !this.isAuthenticating &&
       !this.backlog.isFull &&
@@ -285,8 +289,11 @@ export class Connection implements FrameHost, Served {
   }
 
   private readInPlace(chunk: Uint8Array): void {
+    const { system } = this.registry
+    const work = () => this.process([chunk])
     try {
-      this.registry.system.turn(() => this.process([chunk]))
+      if (chunk.length >= wholeRead) system.turnOfMany(work)
+      else system.turn(work)
     } catch (error) {
       this.broke(error)
     }

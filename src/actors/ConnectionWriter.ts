@@ -15,8 +15,6 @@ import type { Session } from "./Session.ts"
 
 /** Bytes that wait in the socket before deliveries stay in the mailboxes. */
 const highWater = 1_048_576
-/** Bytes in the outbox that are written before the turn ends. */
-const flushAt = 262_144
 /** Bytes of control frames that may wait for a peer that does not read. */
 const controlLimit = 1_048_576
 
@@ -66,7 +64,7 @@ export class ConnectionWriter implements Outlet, Flushable {
     this.meter.delivered(batch, session.id)
     this.outbox.deliver(session.number, receiver.id, batch, attempt)
     this.mark()
-    if (this.outbox.bytes >= flushAt) this.write()
+    if (this.outbox.isFull) this.write()
   }
 
   control(frame: Frame): void {
@@ -136,6 +134,7 @@ export class ConnectionWriter implements Outlet, Flushable {
     this.sent += this.outbox.bytes
     const chunks = this.outbox.take()
     if (!this.duplex.write(chunks) && this.duplex.pending() > highWater) this.isPressed = true
+    if (this.duplex.copies && this.duplex.pending() === 0) this.outbox.reuse()
     if (!this.isPressed) this.settle()
     this.meter.written()
   }

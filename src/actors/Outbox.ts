@@ -7,9 +7,14 @@ import { allocateBytes, ByteWriter, copyBytes } from "../protocol/Bytes.ts"
 import { deliverHeaderBytes, writeDeliverHeader } from "../protocol/Deliver.ts"
 import { type Frame, writeFrame } from "../protocol/Frame.ts"
 
-const stageBytes = 65_536
+/** Enough for all that one read of a socket, 64 KB, brings a subscriber, headers included. */
+const stageBytes = 131_072
 /** Bodies up to this size are copied. */
 const smallBody = 4096
+/** Bytes that are not to wait for the turn's end. */
+const much = 262_144
+/** The same for those that were copied, so that they fit what is used again. */
+const muchCopied = stageBytes - 2 * smallBody
 
 export class Outbox {
   /** Bytes that wait to be written. */
@@ -44,6 +49,11 @@ export class Outbox {
     this.bytes += writer.at
   }
 
+  /** Whether there is so much that it is to be written at once. */
+  get isFull(): boolean {
+    return this.bytes >= much || this.used - this.from > muchCopied
+  }
+
   /** All that waits, in order; the outbox is empty afterwards. */
   take(): ReadonlyArray<Uint8Array> {
     this.seal()
@@ -51,6 +61,16 @@ export class Outbox {
     this.chunks = []
     this.bytes = 0
     return chunks
+  }
+
+  /**
+   * What was taken is copied, so its memory may be written to again. Without this a busy connection makes 64 KB of
+   * garbage for each few hundred messages, and V8 answers such with marking the whole heap again and again.
+   */
+  reuse(): void {
+    if (this.bytes > 0 || this.stage.length > stageBytes) return
+    this.from = 0
+    this.used = 0
   }
 
   private reserve(length: number): number {

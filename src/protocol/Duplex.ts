@@ -2,7 +2,8 @@
  * A stream of bytes both ways: what the wire needs of a TCP socket, a WebSocket or a pair in memory.
  *
  * Chunks arrive in order through `onData` until `onClose`, which is called once. A chunk that was given or
- * written belongs to both sides and is never changed. Listeners are set once, before anything else is called.
+ * written belongs to both sides and is never changed, but see `copies`. Listeners are set once, before anything else is
+ * called.
  */
 import type { Transport } from "./Transport.ts"
 
@@ -15,6 +16,8 @@ export interface Duplex {
   readonly write: (chunks: ReadonlyArray<Uint8Array>) => boolean
   /** Bytes that were written and not yet handed to the peer or its operating system. */
   readonly pending: () => number
+  /** Whether what was written may be changed once nothing is pending: whoever has it then has a copy. */
+  readonly copies: boolean
   /** Stops and resumes `onData`; a chunk or two may still come after `pause`. */
   readonly pause: () => void
   readonly resume: () => void

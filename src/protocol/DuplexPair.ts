@@ -10,6 +10,7 @@ const highWater = 1_048_576
 class End implements Duplex {
   readonly transport = "memory"
   readonly peer = "memory"
+  readonly copies = false
   private other: End | undefined
   private listeners: DuplexListeners | undefined
   private readonly incoming = new Deque<Uint8Array>()

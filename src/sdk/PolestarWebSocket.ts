@@ -81,6 +81,7 @@ const drainInterval = 5
 
 class WebSocketClientDuplex implements Duplex {
   readonly transport = "websocket"
+  readonly copies = false
   readonly peer: string
   private readonly socket: WebSocket
   private listeners: DuplexListeners | undefined

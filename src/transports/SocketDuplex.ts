@@ -1,9 +1,10 @@
 /** A TCP or TLS socket of Node as a `Duplex`. */
 import type { Socket } from "node:net"
 import type { Duplex, DuplexListeners } from "../protocol/Duplex.ts"
+import { peerOf } from "./AddressText.ts"
 
 export const socketDuplex = (socket: Socket): Duplex => {
-  const peer = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`
+  const peer = peerOf(socket)
   return {
     transport: "tcp",
     peer,
@@ -17,6 +18,7 @@ export const socketDuplex = (socket: Socket): Duplex => {
       return hasRoom
     },
     pending: () => socket.writableLength,
+    copies: true,
     pause: () => {
       socket.pause()
     },

@@ -358,6 +358,8 @@ describe("connection - a peer that does not read", () => {
       const stuck = yield* greeted()
       yield* stuck.subscribe("a")
       const publisher = yield* greeted()
+      // The hub's first look is over by then.
+      yield* publisher.settled
       stuck.duplex.pause()
       for (let left = 4; left > 0; left--) yield* publisher.publishAndWait("a", [large])
       yield* TestClock.adjust(2000)
@@ -375,6 +377,7 @@ describe("connection - a peer that does not read", () => {
       const slow = yield* greeted()
       yield* slow.subscribe("a")
       const publisher = yield* greeted()
+      yield* publisher.settled
       for (let round = 0; round < 8; round++) {
         slow.duplex.pause()
         yield* publisher.publishAndWait("a", [large])
