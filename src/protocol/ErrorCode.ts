@@ -22,7 +22,9 @@ export const ErrorCodes = {
   internal: 20,
   "storage-full": 21,
   "unknown-group": 22,
-  "group-mismatch": 23
+  "group-mismatch": 23,
+  "too-many-groups": 24,
+  "delay-too-long": 25
 } as const
 
 export type ErrorCode = keyof typeof ErrorCodes
@@ -61,6 +63,8 @@ const messages: Record<ErrorCode, string> = {
   "storage-full": "the hub's disk, or its share of it, is full",
   "unknown-group": "no group of this name exists, or this session has not joined it",
   "group-mismatch": "the group was made with another pattern or order",
+  "too-many-groups": "this client has made as many groups as it may (`maxGroupsPerClient`)",
+  "delay-too-long": "the time of the message is further off than this hub holds messages (`maxDelay`)",
   "shutting-down": "the hub is shutting down",
   "rate-limited": "more messages than this client may publish in a minute; publish them later",
   "topic-failed": "the topic failed, and is started again",

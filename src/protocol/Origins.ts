@@ -15,11 +15,17 @@ export interface FetchHeaders {
   readonly "sec-fetch-site"?: string | string[] | undefined
 }
 
+/**
+ * `machine`: by this machine's own alone. `network`: by addresses too, and by names that nobody can register. `any`: by
+ * whatever it is called.
+ */
+export type Hosts = "machine" | "network" | "any"
+
 export interface OriginRules {
   /** Patterns of `allowedOrigins`; `undefined` if none were given. */
   readonly allowed: ReadonlyArray<string> | undefined
-  /** Whether the listener is reached from this machine alone. */
-  readonly isLoopback: boolean
+  /** By which names the hub answers, besides those of allowed origins. */
+  readonly hosts: Hosts
 }
 
 const pattern = /^https?:\/\/(\*\.)?[a-z0-9.-]+(:\d{1,5})?$|^https?:\/\/\[[0-9a-f:]+\](:\d{1,5})?$/i
@@ -37,25 +43,30 @@ const covers = (allowed: string, origin: string): boolean => {
 }
 
 /** `127.0.0.1:8080`, `[::1]`, `localhost`: how this machine names itself. */
-const loopbackHost = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|\[::ffff:127(\.\d{1,3}){3}\])(:\d{1,5})?$/i
+const machineHost = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|\[::ffff:127(\.\d{1,3}){3}\])(:\d{1,5})?$/i
+
+/** An address, a name without dots, or one below a domain that is kept for private networks. */
+const networkHost =
+  /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\]|[a-z0-9_-]+|([a-z0-9_-]+\.)+(local|internal|localhost|svc|home\.arpa))(:\d{1,5})?$/i
+
+const isNamed = (host: string, { allowed, hosts }: OriginRules): boolean =>
+  hosts === "any" ||
+  (hosts === "machine" ? machineHost : networkHost).test(host) ||
+  (allowed ?? []).some((each) => covers(each, `https://${host}`) || covers(each, `http://${host}`))
 
 /**
- * Which header keeps a request from being served, if one does. An `Origin` must be the hub's own address or allowed. A hub that only this machine
- * reaches answers only to names of this machine, or of an allowed origin: otherwise a page could have its own name
- * point here, and be of the same origin (DNS rebinding).
+ * Which header keeps a request from being served, if one does. An `Origin` must be the hub's own address or allowed. The
+ * hub answers only by names that cannot be a page's: otherwise a page could have its own name point here, and be of the
+ * same origin (DNS rebinding).
  */
 export const originFault = (
   { host, origin }: OriginHeaders,
   rules: OriginRules
 ): "host" | "origin" | undefined => {
-  const allowed = rules.allowed ?? []
-  if (host !== undefined && rules.isLoopback && !loopbackHost.test(host)) {
-    const isNamed = allowed.some((each) => covers(each, `https://${host}`) || covers(each, `http://${host}`))
-    if (!isNamed) return "host"
-  }
+  if (host !== undefined && !isNamed(host, rules)) return "host"
   if (origin === undefined) return undefined
   const isOwn = host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
-  return isOwn || allowed.some((each) => covers(each, origin)) ? undefined : "origin"
+  return isOwn || rules.allowed?.some((each) => covers(each, origin)) ? undefined : "origin"
 }
 
 /** Whether a request may be served, as far as these headers say. */

@@ -153,3 +153,17 @@ export const isForPublishers = (topic: string): boolean => !isReserved(topic) ||
 /** Whether clients may subscribe the topic or pattern. */
 export const isForSubscribers = (pattern: string): boolean =>
   isForPublishers(pattern) || pattern.startsWith(deadLetterPrefix)
+
+/** The order of names, by code points: that of their bytes, as a log on disk has them. */
+export const compareTopicNames = (a: string, b: string): number => {
+  const end = Math.min(a.length, b.length)
+  for (let i = 0; i < end; i++) {
+    const x = a.charCodeAt(i)
+    const y = b.charCodeAt(i)
+    if (x !== y) return rankOf(x) - rankOf(y)
+  }
+  return a.length - b.length
+}
+
+/** Surrogates stand for code points beyond all others. */
+const rankOf = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit)

@@ -57,12 +57,11 @@ const make = Effect.gen(function* () {
   yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
   yield* Effect.forEach(notices, (notice) => Effect.logInfo(notice), { discard: true })
   const secure = yield* tlsOptions
-  // Connections outlive the listener: the hub ends them when it drains, after this scope is closed.
-  const run = Effect.runForkWith(yield* Effect.context<never>())
   const server = yield* createServer(secure, (socket) => {
     // A socket that broke before it is served must not end the process.
     socket.on("error", () => {})
-    run(hub.serve(socketDuplex(socket)))
+    // It outlives the listener: the hub ends it when it drains, after this scope is closed.
+    hub.serve(socketDuplex(socket))
   })
   yield* listening(server, "port", ip, port)
   yield* Effect.addFinalizer(() =>

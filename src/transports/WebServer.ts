@@ -7,8 +7,8 @@
 import type { Server } from "node:http"
 import { Context, Effect, type FileSystem, Layer, Option, Scope } from "effect"
 import type { Hub } from "../actors/Hub.ts"
-import type { OriginRules } from "../protocol/Origins.ts"
-import { Auth } from "../services/Auth.ts"
+import type { Hosts, OriginRules } from "../protocol/Origins.ts"
+import type { Auth } from "../services/Auth.ts"
 import { rateLimitOf } from "../services/PublishRate.ts"
 import { Settings } from "../services/Settings.ts"
 import { apiHandler, notHere, type RequestHandler } from "./http/ApiHandler.ts"
@@ -50,12 +50,11 @@ const make = Effect.gen(function* () {
   if (httpPort === undefined && wsPort === undefined) {
     return WebServer.of({ host: ip, port: undefined, wsPort: undefined, isSecure: false })
   }
-  const auth = yield* Auth
   const secure = yield* tlsOptions
   // Made before the closing is registered, so that what it holds, requests that are being answered too, ends after it.
   const inner = yield* Scope.fork(yield* Effect.scope)
   const web = yield* Scope.provide(makeWeb, inner)
-  const sockets = yield* Scope.provide(webSockets(auth, web), inner)
+  const sockets = yield* Scope.provide(webSockets(web), inner)
   const servers: Array<Server> = []
   const open = new OpenRequests()
   yield* Effect.addFinalizer(() => closing(web, servers, open))
@@ -67,9 +66,9 @@ const make = Effect.gen(function* () {
     const bound = address !== null && typeof address === "object" ? address : { address: ip, port }
     const origins: OriginRules = {
       allowed: web.settings.allowedOrigins,
-      isLoopback: isLoopback(bound.address)
+      hosts: hostsOf(bound.address, web.auth.isOn || Option.isSome(secure))
     }
-    server.on("upgrade", upgradeTo(sockets, web, origins, open))
+    server.on("upgrade", upgradeTo(sockets.upgrade, web, origins, open))
     const answer = yield* Scope.provide(handle(origins), inner)
     server.on("request", (request, response) => {
       if (open.add(request, response)) answer(request, response)
@@ -80,7 +79,7 @@ const make = Effect.gen(function* () {
   const http =
     httpPort === undefined
       ? undefined
-      : yield* listen("httpPort", httpPort, (origins) => apiHandler({ auth, web, origins }))
+      : yield* listen("httpPort", httpPort, (origins) => apiHandler({ web, origins }))
   const ws =
     wsPort === undefined ? undefined : yield* listen("wsPort", wsPort, () => Effect.succeed(notHere(web)))
   return WebServer.of({
@@ -91,14 +90,17 @@ const make = Effect.gen(function* () {
   })
 })
 
+/** A page has no token, and no certificate for a name of its own: one that points that name here gets no further. */
+const hostsOf = (address: string, isGuarded: boolean): Hosts =>
+  isLoopback(address) ? "machine" : isGuarded ? "any" : "network"
+
 /** Makes the handler of a listener's requests. */
 type Handle = (origins: OriginRules) => Effect.Effect<RequestHandler, never, Scope.Scope>
 
 /** WebSockets ask who comes, and how much they may publish, as requests do. */
-const webSockets = (auth: Auth["Service"], web: Web["Service"]) =>
+const webSockets = (web: Web["Service"]) =>
   makeWebSockets({
-    deflate: web.settings.wsDeflate,
-    authenticate: (request) => authenticate(auth, request),
+    authenticate: (request) => authenticate(web.auth, request),
     refuse: (request, socket, problem, why) =>
       refuseSocket(socket, new Caller(web, request).refused(problem, { why })),
     admission: (request, identity) => {

@@ -8,9 +8,7 @@ import { Context, Effect, Layer, type Scope } from "effect"
 import { chromium, type Page } from "playwright-core"
 import { type Running, start } from "../cli/Commands.ts"
 import { CutProxy } from "../faults/CutProxy.ts"
-
-/** Milliseconds after which a page that is not as it should be fails its test. */
-const patience = 15_000
+import { patience } from "../Patience.ts"
 
 const server = fileURLToPath(new URL("../../examples/browser/serve.ts", import.meta.url))
 

@@ -207,6 +207,6 @@ describe("web tls", () => {
         const gone = Net.connect({ host, port: port ?? 0 }, () => gone.resetAndDestroy())
         gone.on("error", () => {})
         assert.strictEqual((yield* askTls("/health")).status, 200)
-      }).pipe(Effect.scoped, Effect.provide(secureHub({ dialTimeout: 400, httpReadTimeout: 600 })))
+      }).pipe(Effect.scoped, Effect.provide(secureHub({ dialTimeout: 1500, httpReadTimeout: 1500 })))
   )
 })

@@ -2,6 +2,7 @@
  * What a client of the web is told when something is wrong: one vocabulary of codes for WebSocket and HTTP, and the
  * problem details of RFC 9457 for each.
  */
+import type { CloseReason } from "../CloseReason.ts"
 import type { ErrorCode } from "../ErrorCode.ts"
 
 /** What all problems of a code have in common. */
@@ -33,6 +34,10 @@ export const problemKinds = {
   MESSAGE_TOO_LARGE: { status: 413, summary: "It is larger than is allowed." },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, summary: "This address does not take that content type." },
   BAD_REQUEST: { status: 422, summary: "A field has a value that it cannot have." },
+  DELAY_TOO_LONG: {
+    status: 422,
+    summary: "Its time is further off than the hub holds messages (`maxDelay`)."
+  },
   MISSING_TOPIC: { status: 422, summary: "A topic is needed." },
   MISSING_MESSAGE: { status: 422, summary: "A message with a payload is needed." },
   MISSING_MESSAGE_ID: { status: 422, summary: "The id of a message is needed." },
@@ -76,7 +81,9 @@ export const jsonCodes: { readonly [Code in ErrorCode]: JsonCode } = {
   internal: "INTERNAL",
   "storage-full": "STORAGE_FULL",
   "unknown-group": "GROUP_NOT_FOUND",
-  "group-mismatch": "CONFLICT"
+  "group-mismatch": "CONFLICT",
+  "too-many-groups": "LIMIT_REACHED",
+  "delay-too-long": "DELAY_TOO_LONG"
 }
 
 /** The code for each reason for which a token is not accepted. An attacker does not learn what was wrong with it. */
@@ -92,6 +99,16 @@ export const authCodes = {
   "unsupported-algorithm": "UNAUTHORIZED",
   "jwks-unavailable": "AUTH_UNAVAILABLE"
 } as const satisfies Record<string, JsonCode>
+
+/** The code for each reason for which the hub ends a client before it has its answer; any other is `INTERNAL`. */
+export const closeCodes: { readonly [Reason in CloseReason]?: JsonCode } = {
+  "too-many-connections": "TOO_MANY_CONNECTIONS",
+  "shutting-down": "SHUTTING_DOWN",
+  "slow-consumer": "BUFFER_OVERFLOW",
+  "token-expired": "TOKEN_EXPIRED",
+  unauthorized: "UNAUTHORIZED",
+  "group-removed": "GROUP_NOT_FOUND"
+}
 
 /** What is wrong with something that was read: answered as a value. The message never quotes what came from outside. */
 export interface JsonFault {

@@ -8,7 +8,8 @@ import { Caller } from "./Caller.ts"
 import { closeAfter } from "./CloseSoon.ts"
 import { directPublish } from "./DirectPublish.ts"
 import * as Handlers from "./Handlers.ts"
-import { hiddenParameter, isKnownPath, pathOf, webSocketPath } from "./Paths.ts"
+import { maxHeaderSize } from "./NodeServer.ts"
+import { hiddenParameter, isKnownPath, originForm, pathOf, webSocketPath } from "./Paths.ts"
 import { Web } from "./Web.ts"
 import { type WebAppOptions, webApp } from "./WebApp.ts"
 
@@ -22,15 +23,19 @@ export const apiHandler = Effect.fnUntraced(function* (
     Layer.provide(Layer.succeed(Web, options.web)),
     Layer.provide(HttpServer.layerServices)
   )
-  const router = yield* HttpRouter.toHttpEffect(layers)
+  // Whether a name is too long is for whoever reads it to say.
+  const router = yield* Effect.provideService(HttpRouter.toHttpEffect(layers), HttpRouter.RouterConfig, {
+    maxParamLength: maxHeaderSize
+  })
   const scope = yield* Effect.scope
   const handler = yield* NodeHttpServer.makeHandler(webApp(options)(router), { scope }).pipe(
     // A span has the address and its query, where a token may stand, and what belongs to a message.
     Effect.provideService(UrlParams.CurrentRedactedNames, [hiddenParameter]),
     Effect.provideService(HttpMiddleware.TracerDisabledWhen, ({ url }) => !isKnownPath(pathOf(url)))
   )
-  const publishDirectly = directPublish(options, yield* Effect.context<never>())
+  const publishDirectly = yield* directPublish(options)
   return (request, response) => {
+    request.url = originForm(request.url)
     if (!publishDirectly(request, response)) handler(request, response)
   }
 })

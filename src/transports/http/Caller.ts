@@ -1,6 +1,7 @@
-/** Who asks: looked up once for each request, before it is routed; every handler asks here what they may do. */
+/** Who asks: looked up once for each request; every handler asks here what they may do. */
 import type { IncomingMessage } from "node:http"
-import { Clock, Context, Effect } from "effect"
+import { Clock, Effect } from "effect"
+import type { HttpServerResponse } from "effect/http"
 import type { Hub } from "../../actors/Hub.ts"
 import type { Peer } from "../../actors/Refusals.ts"
 import { authCodes, type Problem, problemOf } from "../../protocol/json/Problem.ts"
@@ -9,8 +10,9 @@ import type { Auth } from "../../services/Auth.ts"
 import type { AuthError } from "../../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../../services/auth/Identity.ts"
 import { limitKeyOf as keyOf } from "../../services/PublishRate.ts"
+import { peerOf } from "../AddressText.ts"
 import { bulkPath, isKnownPath, pathOf, publishPath, streamPath } from "./Paths.ts"
-import { Refusal, refusal, refusalOfClose } from "./Refusal.ts"
+import { problemResponse, Refusal, refusal, refusalOfClose } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
 /** A request and whose it is. What only a refusal or a connection needs of it is made when it is asked for. */
@@ -60,6 +62,14 @@ export class Caller implements Peer {
     return refusedProblem(this.web.hub, this, problem, about)
   }
 
+  /** The answer that says so. */
+  refuse(
+    refused: Refusal,
+    headers?: Readonly<Record<string, string>>
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse> {
+    return Effect.sync(() => problemResponse(this.refused(refused.problem, refused), headers))
+  }
+
   /** Counts and logs what was refused of many messages of one request, and so has no answer of its own. */
   refusedPart(code: Problem["code"], what: string | undefined, times: number): void {
     const { id, identity, peer, transport } = this
@@ -92,11 +102,6 @@ interface RefusedAbout {
   readonly isPublish?: boolean
 }
 
-/** Provided for each request. */
-export const CurrentCaller = Context.Reference<Caller | undefined>("polestar/transports/http/Caller", {
-  defaultValue: () => undefined
-})
-
 /** Counts and logs, once, why somebody is refused, and answers the problem with the id by which the log has it. */
 export const refusedProblem = (
   hub: Hub["Service"],
@@ -109,12 +114,6 @@ export const refusedProblem = (
 }
 
 const instanceOf = (id: string): string => `urn:uuid:${id}`
-
-/** `127.0.0.1:50312`, for logs. */
-export const peerOf = (socket: {
-  readonly remoteAddress?: string | undefined
-  readonly remotePort?: number | undefined
-}): string => `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`
 
 const shownPath = (path: string): string | undefined => (isKnownPath(path) ? path : undefined)
 
@@ -138,9 +137,10 @@ export const tokenOf = (request: IncomingMessage): string | undefined => {
     if (hasTwo(request.rawHeaders, "authorization")) return ""
     return /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? ""
   }
-  const [path, query] = (request.url ?? "/").split("?", 2)
-  if (query === undefined || !tokenPaths.has(path ?? "")) return undefined
-  return new URLSearchParams(query).get("token") ?? undefined
+  const { url } = request
+  const path = pathOf(url)
+  if (url === undefined || !tokenPaths.has(path)) return undefined
+  return new URLSearchParams(url.slice(path.length)).get("token") ?? undefined
 }
 
 /** Whether a header of this name, in lower case, stands in the request more than once. */

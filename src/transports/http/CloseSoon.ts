@@ -10,18 +10,15 @@ const grace = 500
 
 /** Sends what was written and the end; destroys the socket when the peer has ended too, or a moment later. */
 export const closeSoon = (socket: Duplex): void => {
-  if (socket.destroyed) return
+  if (socket.destroyed || socket.writableEnded) return
   socket.end()
   const timer = setTimeout(() => socket.destroy(), grace)
   socket.once("close", () => clearTimeout(timer))
 }
 
-/** To be called before the response is written: its connection is closed so once that is out, whatever is unread. */
-export const closeAfter = (request: IncomingMessage, response: ServerResponse): void => {
-  response.prependOnceListener("finish", () => {
-    // Node's own listener, which is next, would destroy the socket at once: these are what it goes by.
-    Reflect.set(request, "_consuming", true)
-    Reflect.set(response, "_last", false)
-    closeSoon(request.socket)
-  })
+/** To be called before the response is ended: its connection is closed so once that is out, whatever is unread. */
+export const closeAfter = ({ socket }: IncomingMessage, response: ServerResponse): void => {
+  // Node calls it once the response is out, if that said so in its head; its own would destroy the socket at once.
+  socket.destroySoon = () => closeSoon(socket)
+  response.once("finish", () => socket.destroySoon())
 }

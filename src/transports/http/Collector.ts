@@ -21,7 +21,6 @@ interface Part {
   readonly topic: string
   readonly epoch: number
   readonly offset: number
-  readonly timestamp: number
   readonly texts: Texts
 }
 
@@ -50,6 +49,8 @@ export interface CollectorOptions {
   readonly isNow: boolean
   /** Of the subscriptions 1, 2 and so on. */
   readonly patterns: ReadonlyArray<string>
+  /** Of a round: only what is older is taken. */
+  readonly until?: number
 }
 
 /** Bytes of messages after which an answer is given, however few they are: the rest is for the next one. */
@@ -62,9 +63,17 @@ export class Collector implements LocalOutlet {
   failure: Refusal | undefined
   /** Called when there is something to answer, or nothing more to wait for. */
   onReady: () => void = () => {}
+  /** Of a round: whether the topic that is read is at messages that are not older than it. */
+  isBeyond = false
+  /** Of a round: up to where the topic that is read has come, once it has caught up. */
+  end: Position | undefined
+  private reading = ""
   private readonly options: CollectorOptions
   private readonly parts: Array<Part> = []
-  private count = 0
+  /** Messages that it has; of the last of them, more than are wanted may have come together. */
+  count = 0
+  /** Whether there is something of a topic that the cursor has no room for. */
+  isOutOfNames = false
   /** Of all messages that it has. */
   private bytes = 0
   /** Whether something came for which there was no room. */
@@ -76,6 +85,14 @@ export class Collector implements LocalOutlet {
   constructor(options: CollectorOptions) {
     this.options = options
     this.left = options.hasPast ? options.patterns.length : 0
+  }
+
+  /** Of a round: the next subscription, of that topic, begins in the past. */
+  expectPast(topic: string): void {
+    this.left = 1
+    this.isBeyond = false
+    this.reading = topic
+    this.end = undefined
   }
 
   /** To be called before it subscribes. */
@@ -93,6 +110,11 @@ export class Collector implements LocalOutlet {
     return this.isCrowded && this.count === 0
   }
 
+  /** Whether there is nothing to tell. */
+  get isEmpty(): boolean {
+    return this.parts.length === 0 && this.gaps.length === 0 && this.failure === undefined
+  }
+
   /** Whether all that was there already has come. */
   get isCaughtUp(): boolean {
     return this.left === 0
@@ -105,14 +127,20 @@ export class Collector implements LocalOutlet {
 
   deliver(session: Session, _receiver: Receiver, batch: Batch): void {
     const { epoch, offset, timestamp, topic } = batch
+    if (this.end !== undefined) this.end = { epoch, offset: Math.max(this.end.offset, offset + batch.count) }
+    if (timestamp >= (this.options.until ?? Number.POSITIVE_INFINITY)) {
+      this.isBeyond = true
+      this.onReady()
+      return
+    }
     const texts = this.options.texts.of(batch)
     if (this.isCrowded || !this.options.room.take(texts.bytes)) {
       // With all that follows it is read again: the cursor stands before it.
       this.isCrowded = true
-      this.parts.push({ topic, epoch, offset, timestamp, texts: noTexts })
+      this.parts.push({ topic, epoch, offset, texts: noTexts })
     } else {
       countDelivery(this.connection, session, batch)
-      this.parts.push({ topic, epoch, offset, timestamp, texts })
+      this.parts.push({ topic, epoch, offset, texts })
       this.count += batch.count
       this.bytes += texts.bytes.length
     }
@@ -126,11 +154,14 @@ export class Collector implements LocalOutlet {
         return
       case "CaughtUp":
         this.left--
+        if (this.reading !== "") this.end = this.endOf(this.reading)
         if (this.isCaughtUp) this.options.room.read()
         break
       case "Gap":
-        this.gaps.push({ topic: frame.topic, from: frame.from, to: frame.to })
-        this.options.cursor.received(frame.topic, frame.to.epoch, frame.to.offset, this.options.cursor.since)
+        // One that the cursor cannot stand behind is told again.
+        if (this.options.cursor.received(frame.topic, frame.to.epoch, frame.to.offset))
+          this.gaps.push({ topic: frame.topic, from: frame.from, to: frame.to })
+        else this.isOutOfNames = true
         return
       case "Failure":
         this.failure = refusalOfError(frame.code, frame.message)
@@ -146,10 +177,15 @@ export class Collector implements LocalOutlet {
 
   private beginAt({ position, subscription, time }: FrameOf<"Subscribed">): void {
     const { cursor, patterns } = this.options
-    cursor.since = time
+    cursor.beginsAt(time)
     const pattern = patterns[subscription - 1]
     if (position !== undefined && pattern !== undefined)
-      cursor.received(pattern, position.epoch, position.offset, time)
+      cursor.received(pattern, position.epoch, position.offset)
+  }
+
+  private endOf(topic: string): Position | undefined {
+    const place = this.connection?.options.registry.placeOf(topic)
+    return place === undefined ? undefined : { epoch: place.epoch, offset: place.nextOffset }
   }
 
   pumpLater(): void {}
@@ -163,16 +199,22 @@ export class Collector implements LocalOutlet {
     return true
   }
 
-  /** As many messages as are allowed; the cursor stands after them. Nothing more is taken. */
+  /** As many messages as are allowed and the cursor can stand behind, which it then does. Nothing more is taken. */
   collect(): Collected {
     this.isCollected = true
-    const { bodies, cursor, max } = this.options
-    cursor.isBehind = !this.isCaughtUp
+    const { bodies, cursor, max, until } = this.options
+    // After a round that is over, it stands behind all that was collected.
+    const isStanding = until !== undefined && cursor.round === undefined
     let left = max
-    for (const { epoch, offset, texts, timestamp, topic } of this.parts) {
+    for (const { epoch, offset, texts, topic } of this.parts) {
       const taken = Math.min(left, texts.ends.length)
       left -= taken
-      if (taken > 0 || !cursor.positions.has(topic)) cursor.received(topic, epoch, offset + taken, timestamp)
+      // One of which nothing is taken need not be read from its beginning again.
+      if (isStanding || (taken === 0 && cursor.positions.has(topic))) continue
+      if (cursor.received(topic, epoch, offset + taken) || taken === 0) continue
+      this.isOutOfNames = true
+      left += taken
+      break
     }
     const count = max - left
     return {

@@ -1,6 +1,6 @@
 /**
- * What the description of the API says beyond what is made from its schemas: who may ask, what each parameter means, and
- * an example of each body. Pure.
+ * What the description of the API says beyond what is made from its schemas: what each parameter means, and an example of
+ * each body. Pure.
  */
 import { linesContentType } from "./BulkLines.ts"
 import { type Parameter, parameters } from "./Parameters.ts"
@@ -12,6 +12,7 @@ interface Described {
     readonly in: string
     readonly required: boolean
   }>
+  readonly security: ReadonlyArray<object>
   readonly requestBody?: { readonly content: Readonly<Record<string, object>> }
 }
 
@@ -19,29 +20,6 @@ type Paths = Readonly<Record<string, Readonly<Record<string, Described>>>>
 
 interface Components {
   readonly schemas: Readonly<Record<string, object>>
-}
-
-const securitySchemes = {
-  bearer: {
-    type: "http",
-    scheme: "bearer",
-    description: "An API key or a JWT. Where the hub asks nobody who they are, it may be absent."
-  },
-  token: {
-    type: "apiKey",
-    in: "query",
-    name: "token",
-    description: "The same where a header cannot be set, as by an `EventSource`."
-  }
-}
-
-const bearer = [{ bearer: [] }, {}]
-const securities: Readonly<Record<string, ReadonlyArray<object>>> = {
-  "messages.stream": [{ bearer: [] }, { token: [] }, {}],
-  "system.home": [],
-  "system.health": [],
-  "system.ready": [],
-  "system.docs": []
 }
 
 const message = { topic: "news", payload: { user_id: 123, message: "Hello, World!" }, ttl: 3600 }
@@ -78,17 +56,16 @@ export const described = (paths: Paths, components: Components) => ({
       Object.entries(components.schemas)
         .filter(([name]) => !copyOfProblem.test(name))
         .map(([name, schema]) => [name, withOneProblem(schema)])
-    ),
-    securitySchemes
-  },
-  security: bearer
+    )
+  }
 })
 
 const describedOperation = (operation: Described) => {
-  const { operationId, parameters: given, requestBody } = withOneProblem(operation)
+  const { operationId, parameters: given, requestBody, security } = withOneProblem(operation)
   return {
     ...withOneProblem(operation),
-    security: securities[operationId] ?? bearer,
+    // Where the hub asks nobody who they are, a token may be absent.
+    security: security.length === 0 ? [] : [...security, {}],
     parameters: given.map((each) => ({ ...each, ...shownParameter(parameters[each.name]) })),
     ...(requestBody === undefined
       ? {}

@@ -1,10 +1,10 @@
 /**
- * `POST /api/v1/messages` without the router in between, which would cost more than the publish itself. Who asks, and
- * what they may do, is asked by the same functions, and the same one answers; what a page of a browser asks, and what is
- * to have a span, takes the ordinary way.
+ * `POST /api/v1/messages` without the router in between, which would cost more than the publish itself; and so without
+ * the authorization that the API declares. Who asks, and what they may do, is asked by the same functions, and the same
+ * one answers; what a page of a browser asks, and what is to have a span, takes the ordinary way.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { Cause, Context, Effect, References, Tracer } from "effect"
+import { Cause, Context, Effect, FiberSet, References, type Scope, Tracer } from "effect"
 import { type Problem, problemHeaders, problemOf } from "../../protocol/json/Problem.ts"
 import { isAllowedOrigin } from "../../protocol/Origins.ts"
 import { authenticate, Caller, refusalOfAuth } from "./Caller.ts"
@@ -16,15 +16,17 @@ import type { WebAppOptions } from "./WebApp.ts"
 /** Answers whether it has taken the request. */
 export type DirectPublish = (request: IncomingMessage, response: ServerResponse) => boolean
 
-export const directPublish = (
-  { auth, origins, web }: WebAppOptions,
-  services: Context.Context<never>
-): DirectPublish => {
+/** What it publishes is interrupted with the scope. */
+export const directPublish = Effect.fnUntraced(function* ({
+  origins,
+  web
+}: WebAppOptions): Effect.fn.Return<DirectPublish, never, Scope.Scope> {
+  const services = yield* Effect.context<never>()
   const isTraced =
     Context.get(services, Tracer.Tracer) !== Tracer.nativeTracer &&
     Context.get(services, References.TracerEnabled)
   if (isTraced) return () => false
-  const run = Effect.runForkWith(services)
+  const run = yield* FiberSet.makeRuntime<never>()
   return (request, response) => {
     const { headers, method, url = "" } = request
     const isPlain =
@@ -38,7 +40,7 @@ export const directPublish = (
     if (!isPlain) return false
     let caller: Caller | undefined
     const publishing = Effect.flatMap(
-      Effect.mapError(authenticate(auth, request), refusalOfAuth),
+      Effect.mapError(authenticate(web.auth, request), refusalOfAuth),
       (identity) => {
         caller = new Caller(web, request, identity)
         return publishOne(caller)
@@ -63,7 +65,7 @@ export const directPublish = (
     })
     return true
   }
-}
+})
 
 const write = (response: ServerResponse, status: number, contentType: string, text: string): void => {
   if (response.destroyed) return

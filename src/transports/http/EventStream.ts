@@ -11,7 +11,7 @@ import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
 import { type CloseReason, CloseReasons, mayReconnect } from "../../protocol/CloseReason.ts"
 import type { Frame, FrameOf } from "../../protocol/Frame.ts"
-import type { Cursor } from "./Cursor.ts"
+import type { EventCursor } from "./EventCursor.ts"
 import { idInterval } from "./EventRun.ts"
 import { countDelivery } from "./HubClient.ts"
 import { Pieces } from "./Pieces.ts"
@@ -29,7 +29,7 @@ const highWater = 65_536
 export interface EventStreamOptions {
   readonly response: ServerResponse
   readonly texts: PolledTexts
-  readonly cursor: Cursor
+  readonly cursor: EventCursor
   /** Whether the cursor begins where the subscriptions do. */
   readonly isNow: boolean
   readonly patterns: ReadonlyArray<string>
@@ -171,7 +171,7 @@ export class EventStream implements LocalOutlet, Waiting {
   hubStops(): void {
     const { connection } = this
     if (connection === undefined) this.ended("shutting-down")
-    else connection.options.registry.system.turn(() => connection.end("shutting-down"))
+    else connection.turn(() => connection.end("shutting-down"))
   }
 
   /** Says that it is alive; a comment, which readers do not see. */
@@ -194,7 +194,7 @@ export class EventStream implements LocalOutlet, Waiting {
     this.toBegin--
     if (!this.options.isNow) return
     const { cursor, patterns } = this.options
-    cursor.since = time
+    cursor.beginsAt(time)
     const pattern = patterns[subscription - 1]
     if (position !== undefined && pattern !== undefined)
       cursor.received(pattern, position.epoch, position.offset, time)
@@ -256,7 +256,7 @@ export class EventStream implements LocalOutlet, Waiting {
     if (!this.isWritable || this.pending.length === 0) return
     const { pending } = this
     this.pending = []
-    this.connection?.options.registry.system.turn(() => {
+    this.connection?.turn(() => {
       this.isPumping = true
       for (const receiver of pending) if (receiver.pump()) this.pumpLater(receiver)
       this.isPumping = false

@@ -8,8 +8,10 @@ import { decodeAckBody } from "../../protocol/json/MessageJson.ts"
 import { checkTopicName } from "../../protocol/TopicName.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import { Api, metricsContentType } from "./Api.ts"
+import * as Authorization from "./Authorization.ts"
+import { CurrentCaller } from "./Authorization.ts"
 import { isLines, publishLines } from "./BulkLines.ts"
-import { type Caller, CurrentCaller, limitKeyOf, mayBeClient, mayPublish, maySubscribe } from "./Caller.ts"
+import { type Caller, limitKeyOf, mayBeClient, mayPublish, maySubscribe } from "./Caller.ts"
 import { docsPage, docsPolicy } from "./Docs.ts"
 import * as Management from "./Management.ts"
 import { metricsText } from "./MetricsText.ts"
@@ -18,9 +20,10 @@ import { webSocketPath } from "./Paths.ts"
 import { poll } from "./Poll.ts"
 import { pollResponse } from "./PollAnswer.ts"
 import type { PollPlace } from "./PollMemory.ts"
+import * as Problems from "./Problems.ts"
 import { publishMany, publishOne } from "./Publishing.ts"
 import { type Beginning, readBeginning, readPatterns } from "./Reading.ts"
-import { jsonResponse, problemResponse, Refusal, refusal } from "./Refusal.ts"
+import { jsonResponse, Refusal, refusal } from "./Refusal.ts"
 import { readBody } from "./RequestBody.ts"
 import { stream } from "./Streaming.ts"
 import { Web } from "./Web.ts"
@@ -34,14 +37,10 @@ const defaultPollTimeout = 30
 const smallBody = 65_536
 
 /** With who asks; what is refused is answered here. */
-const asCaller = (handle: (caller: Caller) => Answer): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.flatMap(CurrentCaller, (caller) =>
-    caller === undefined
-      ? Effect.die(new Error("a request without a caller"))
-      : Effect.catch(handle(caller), (refused) =>
-          Effect.succeed(problemResponse(caller.refused(refused.problem, refused)))
-        )
-  )
+const asCaller = (
+  handle: (caller: Caller) => Answer
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, CurrentCaller> =>
+  Effect.flatMap(CurrentCaller, (caller) => Effect.catch(handle(caller), (refused) => caller.refuse(refused)))
 
 /** Nothing more is to be written: the handler wrote the response itself. */
 const written = HttpServerResponse.empty()
@@ -257,5 +256,6 @@ const systemHandlers = HttpApiBuilder.group(
 
 /** All routes of the API, and its description. */
 export const layer = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([messageHandlers, topicHandlers, systemHandlers])
+  Layer.provide([messageHandlers, topicHandlers, systemHandlers]),
+  Layer.provide([Authorization.layer, Problems.layer])
 )

@@ -22,11 +22,18 @@ export class HttpPublisher {
   private readonly hub: Hub["Service"]
   private readonly settings: Settings["Service"]
   private readonly scope: Scope.Scope
+  private readonly fork: (work: Effect.Effect<void>) => void
   private readonly opening = Semaphore.makeUnsafe(1)
   private open: LocalConnection | undefined
 
-  /** Its connection is closed with the scope. */
-  constructor(hub: Hub["Service"], settings: Settings["Service"], scope: Scope.Scope) {
+  /** Its connection is closed with the scope; `fork` starts a fiber that ends with it. */
+  constructor(
+    hub: Hub["Service"],
+    settings: Settings["Service"],
+    scope: Scope.Scope,
+    fork: (work: Effect.Effect<void>) => void
+  ) {
+    this.fork = fork
     this.hub = hub
     this.settings = settings
     this.scope = scope
@@ -39,7 +46,7 @@ export class HttpPublisher {
     options: LocalPublish
   ): Effect.Effect<LocalReceipt, Refusal> {
     return Effect.flatMap(this.connection, (connection) => {
-      if (isTooFull(connection, topic, messages, this.settings))
+      if (!connection.hasRoom(topic, messages.length, bytesOf(messages)))
         return Effect.fail(refusalOfError("queue-full"))
       const publishing = Effect.mapError(connection.publish(session, topic, messages, options), toRefusal)
       // Most topics answer at once, and then nothing has to be timed.
@@ -74,10 +81,9 @@ export class HttpPublisher {
   private readonly connect: Effect.Effect<LocalConnection, Refusal> = Effect.suspend(() =>
     Effect.gen({ self: this }, function* (this: HttpPublisher) {
       const scope = yield* Scope.fork(this.scope)
-      const run = Effect.runForkWith(yield* Effect.context<never>())
       const outlet = new PublishOutlet(() => {
         this.open = undefined
-        run(Scope.close(scope, Exit.void))
+        this.fork(Scope.close(scope, Exit.void))
       })
       const connection = yield* this.hub.connectLocal(outlet, everyRequest).pipe(
         Effect.mapError(refusalOfClose),
@@ -102,17 +108,10 @@ export const unconfirmed = refusal(
   "the topic did not take it in time; it may still do so: publish it again under the same id"
 )
 
-/** Whether the topic has no room for them, so that they would wait with everything before them. */
-const isTooFull = (
-  connection: LocalConnection,
-  topic: string,
-  messages: ReadonlyArray<Message>,
-  { queueBytes, queueSize }: Settings["Service"]
-): boolean => {
-  const found = connection.options.registry.topics.get(topic)
-  if (found === undefined || found.messages === 0) return false
-  const bytes = messages.reduce((sum, { payload }) => sum + payload.length, 0)
-  return found.messages + messages.length > queueSize || found.bytes + bytes > queueBytes
+const bytesOf = (messages: ReadonlyArray<Message>): number => {
+  let bytes = 0
+  for (const { payload } of messages) bytes += payload.length
+  return bytes
 }
 
 /** Nothing is delivered to a publisher. */

@@ -1,5 +1,4 @@
 /** How the web side is a client of the hub's: what every outlet of it does alike. */
-import { DeliveryMeter } from "../../actors/DeliveryMeter.ts"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
@@ -39,7 +38,7 @@ export const countDelivery = (
   batch: Batch
 ): void => {
   if (connection === undefined) return
-  const meter = new DeliveryMeter(connection.options.registry)
+  const meter = connection.meter()
   meter.delivered(batch, session.id)
   meter.written()
 }

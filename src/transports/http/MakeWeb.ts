@@ -32,8 +32,8 @@ export const makeWeb = Effect.gen(function* () {
   const unread = new UnreadAnswers()
   const deadlines = yield* makeDeadlines
   const fork = yield* FiberSet.makeRuntime<never>()
-  const clients = new PollClients({ hub, settings, texts, bodies, unread, state, deadlines, scope })
-  const publisher = new HttpPublisher(hub, settings, scope)
+  const clients = new PollClients({ hub, settings, texts, bodies, unread, state, deadlines, scope, fork })
+  const publisher = new HttpPublisher(hub, settings, scope, fork)
   yield* Effect.forkScoped(Effect.repeat(clients.sweep, Schedule.spaced(sweepInterval)))
   const failed = Effect.sync(() => {
     state.hasFailed = true

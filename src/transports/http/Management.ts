@@ -61,22 +61,24 @@ export interface TopicPage {
   readonly limit: number | undefined
 }
 
-/** Topics in order of name, and the name after which there are more. */
-const pageOf = (topics: ReadonlyArray<TopicInfo>, { after, limit }: TopicPage) => {
-  const rest = after === undefined ? topics : topics.filter(({ name }) => name > after)
-  const page = rest.slice(0, Math.min(limit ?? maxTopics, maxTopics))
-  const last = page.at(-1)
-  return { page, more: page.length < rest.length && last !== undefined ? { next: last.name } : {} }
+/** The topics that the identity may publish or subscribe, in order of name, and the name after which there are more. */
+const pageOf = (
+  { hub }: WebService,
+  identity: Identity,
+  { after, limit = maxTopics }: TopicPage
+): Effect.Effect<{ readonly page: ReadonlyArray<TopicInfo>; readonly more: { readonly next?: string } }> => {
+  const most = Math.min(limit, maxTopics)
+  const sees = (name: string) => maySee(identity, name)
+  return Effect.map(hub.topics(">", { after, limit: most + 1, sees }), (topics) => {
+    const page = topics.slice(0, most)
+    const last = page.at(-1)
+    return { page, more: page.length < topics.length && last !== undefined ? { next: last.name } : {} }
+  })
 }
 
-/** The topics that the identity may publish or subscribe. */
-const visibleTo = (identity: Identity, topics: ReadonlyArray<TopicInfo>): ReadonlyArray<TopicInfo> =>
-  topics.filter(({ name }) => maySee(identity, name))
-
-export const listTopics = ({ hub }: WebService, identity: Identity, wanted: TopicPage): Answer =>
-  Effect.map(hub.topics(">"), (topics) => {
-    const { more, page } = pageOf(visibleTo(identity, topics), wanted)
-    return jsonResponse({
+export const listTopics = (web: WebService, identity: Identity, wanted: TopicPage): Answer =>
+  Effect.map(pageOf(web, identity, wanted), ({ more, page }) =>
+    jsonResponse({
       topics: page.map(({ dropped, name, published, subscribers }) => ({
         name,
         subscribers,
@@ -85,15 +87,16 @@ export const listTopics = ({ hub }: WebService, identity: Identity, wanted: Topi
       })),
       ...more
     })
-  })
+  )
 
 /** Of the topics that the identity may know, each, and of the hub as a whole how much. */
-export const stats = ({ hub, now, state }: WebService, identity: Identity, wanted: TopicPage): Answer =>
+export const stats = (web: WebService, identity: Identity, wanted: TopicPage): Answer =>
   Effect.gen(function* () {
-    const topics = yield* hub.topics(">")
+    const { hub, now, state } = web
+    const { more, page } = yield* pageOf(web, identity, wanted)
+    const topics = yield* hub.topicCount
     const metrics = yield* hub.metrics
     const time = yield* now
-    const { more, page } = pageOf(visibleTo(identity, topics), wanted)
     return jsonResponse({
       topics: page.map((topic) => ({
         name: topic.name,
@@ -106,7 +109,7 @@ export const stats = ({ hub, now, state }: WebService, identity: Identity, wante
         last_publish: topic.lastPublished === 0 ? null : timeText(topic.lastPublished)
       })),
       ...more,
-      total_topics: topics.length,
+      total_topics: topics,
       total_subscribers: metrics.subscriptions,
       total_messages: metrics.messagesReceived,
       total_delivered: metrics.messagesDelivered,

@@ -15,7 +15,7 @@ import { refuseNoRequest, refuseSocket } from "./RefuseSocket.ts"
 import type { Web } from "./Web.ts"
 
 /** Bytes of a request's head. */
-const maxHeaderSize = 16_384
+export const maxHeaderSize = 16_384
 
 /** For those who ask whether the hub is ready, when it has all the clients that it takes. */
 const spareConnections = 1000

@@ -24,8 +24,8 @@ export class OpenRequests {
   /** Answers whether the request is to be answered. */
   add(request: IncomingMessage, response: ServerResponse): boolean {
     const { socket } = request
-    // What was read with what came before it.
-    if (socket.destroyed) return false
+    // What was read with or after what came before it, and closes the connection.
+    if (socket.destroyed || socket.writableEnded) return false
     const open = this.sockets.get(socket) ?? this.opened(socket)
     if (open.size >= maxPipelined) {
       socket.destroy()

@@ -4,13 +4,16 @@
  */
 import type { ServerResponse } from "node:http"
 import { Clock, Effect, Scope } from "effect"
+import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { Caller } from "./Caller.ts"
 import { Collector } from "./Collector.ts"
-import type { Cursor } from "./Cursor.ts"
+import { Cursor } from "./Cursor.ts"
 import { openSession, subscribeAll } from "./HubClient.ts"
 import type { PollPlace } from "./PollMemory.ts"
+import { PollRound } from "./PollRound.ts"
 import type { Beginning } from "./Reading.ts"
 import { type Refusal, refusal, refusalOfClose, refusalWithNext } from "./Refusal.ts"
+import type { AnswerRoom } from "./UnreadAnswers.ts"
 import type { Waiting, Web } from "./Web.ts"
 
 export interface PollRequest {
@@ -24,6 +27,8 @@ export interface PollRequest {
   readonly timeout: number | undefined
   /** Of a poll that did not say where it begins: it is told where the poll has ended. */
   readonly place?: PollPlace | undefined
+  /** Whether to answer with some of what there is, if the cursor has no room for all the topics that it is of. */
+  readonly takesPart?: boolean
 }
 
 export interface Polled {
@@ -42,12 +47,55 @@ export const tooMuchUnread = "too much that was asked for waits to be read; ask 
 const readAhead = 262_144
 /** Bytes that one subscription may bring beyond the last message that is wanted. */
 const creditBytes = 4 * 1_048_576
+/** Milliseconds for which one answer gathers what there is of the past, once its time is over or there is something. */
+const pageTime = 500
+/** Milliseconds before a poll tries again which could not stand behind anything that it found. */
+const againAfter = 20
 
 export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<Polled, Refusal> =>
   Effect.suspend(() => {
-    const { beginning, caller, max, patterns, place, response } = request
-    const { identity, peer } = caller
-    const { cursor, isNow, start } = beginning
+    const { beginning, timeout } = request
+    const until = timeout === undefined ? undefined : web.deadlines.now() + timeout
+    const { last, round } = beginning.cursor
+    if (last !== undefined || round !== undefined) return inRounds(web, request, beginning.cursor, until)
+    return Effect.flatMap(read(web, request, beginning, timeout), (polled) =>
+      polled instanceof Cursor ? inRounds(web, request, polled, until) : Effect.succeed(polled)
+    )
+  })
+
+/** Reads more topics than the cursor can name; once it is through with all of them, like any other poll. */
+const inRounds = Effect.fnUntraced(function* (
+  web: Web["Service"],
+  request: PollRequest,
+  begun: Cursor,
+  until: number | undefined
+): Effect.fn.Return<Polled, Refusal> {
+  let cursor = begun
+  for (let left = 1; left > 0 && !web.state.isDraining; ) {
+    const found = yield* readRound(web, request, cursor, until ?? 0)
+    if (found !== undefined) return found
+    left = until === undefined ? 0 : Math.max(0, until - web.deadlines.now())
+    const timeout = until === undefined ? undefined : left
+    // Of what came since the round began, it is answered with as many topics as there is room for.
+    const from = { start: cursor.start, cursor, isNow: false }
+    const polled = yield* read(web, { ...request, takesPart: true }, from, timeout)
+    if (!(polled instanceof Cursor)) return polled
+    cursor = polled
+    yield* Effect.sleep(againAfter)
+  }
+  request.place?.remember(cursor)
+  return { body: web.bodies.of([], 0), count: 0, cursor, gaps: [] }
+})
+
+/** Waits for messages. Answers the cursor where it stood if it has no room for all the topics that there is something of. */
+const read = (
+  web: Web["Service"],
+  request: PollRequest,
+  { cursor, isNow, start }: Beginning,
+  timeout: number | undefined
+): Effect.Effect<Polled | Cursor, Refusal> =>
+  Effect.suspend(() => {
+    const { max, patterns } = request
     const hasPast = start._tag !== "Now"
     const room = web.unread.room(hasPast ? readAhead : 0)
     if (room === undefined) return Effect.fail(refusal("QUEUE_FULL", tooMuchUnread))
@@ -55,61 +103,140 @@ export const poll = (web: Web["Service"], request: PollRequest): Effect.Effect<P
     const before = hasPast ? cursor.copy() : cursor
     const { bodies, texts } = web
     const collector = new Collector({ texts, bodies, room, max, cursor, hasPast, isNow, patterns })
-    const scope = Scope.makeUnsafe()
-    return web.hub.connectLocal(collector, { identity, peer, transport: "long-poll" }).pipe(
-      Effect.provideService(Scope.Scope, scope),
-      Effect.mapError(refusalOfClose),
-      Effect.flatMap((connection) => {
-        collector.begin(connection)
-        openSession(connection, "poll")
-        const overflow = "drop-oldest"
-        subscribeAll(connection, patterns, { overflow, creditMessages: max, creditBytes, start })
-        return ready(web, collector, request.timeout)
-      }),
-      Effect.andThen(Clock.currentTimeMillis),
-      Effect.flatMap((now) => {
-        if (collector.failure !== undefined) return Effect.fail(collector.failure)
-        // Its time was over before the hub said where it began.
-        if (isNow && cursor.since === 0) cursor.since = now
-        if (collector.isTooMuch) {
-          place?.remember(before)
-          return Effect.fail(
-            start._tag === "Now" || start._tag === "Resume"
-              ? refusalWithNext("QUEUE_FULL", tooMuchUnread, String(before))
-              : refusal("QUEUE_FULL", tooMuchUnread)
-          )
-        }
-        const { body, count } = collector.collect()
-        room.release()
-        web.unread.answer(response, body)
-        place?.remember(cursor)
-        return Effect.succeed({ body, count, cursor, gaps: collector.gaps })
-      }),
-      // Thousands may be answered by one publish: first all of them, then each is cleared away.
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          room.release()
-          web.afterwards.add(Scope.close(scope, exit))
+    return asClient(web, request, collector, room, (connection) => {
+      const overflow = "drop-oldest"
+      subscribeAll(connection, patterns, { overflow, creditMessages: max, creditBytes, start })
+      return ready(web, collector, timeout).pipe(
+        Effect.andThen(Clock.currentTimeMillis),
+        Effect.flatMap((now) => {
+          // Its time was over before the hub said where it began.
+          if (isNow && cursor.since === 0) cursor.beginsAt(now)
+          const hasNext = start._tag === "Now" || start._tag === "Resume"
+          return answerOf(web, request, collector, cursor, hasNext ? before : undefined)
         })
       )
-    )
+    })
   })
 
-/** Waits until there is something to answer, the time is over, or the hub stops. */
+/** One page of a round, or the end of one: nothing if there was nothing to answer with. */
+const readRound = (
+  web: Web["Service"],
+  request: PollRequest,
+  cursor: Cursor,
+  until: number
+): Effect.Effect<Polled | undefined, Refusal> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const { max, patterns } = request
+    const { bodies, deadlines, state, texts, unread } = web
+    const room = unread.room(readAhead)
+    if (room === undefined) return Effect.fail(refusal("QUEUE_FULL", tooMuchUnread))
+    const round = cursor.goRound(now)
+    const before = cursor.copy()
+    const about = { texts, bodies, room, max, cursor, hasPast: false, isNow: false, patterns }
+    const collector = new Collector({ ...about, until: round.until })
+    const begun = deadlines.now()
+    return asClient(web, request, collector, room, (connection) => {
+      const reading = new PollRound({
+        connection,
+        collector,
+        cursor,
+        until: round.until,
+        patterns,
+        max,
+        creditBytes,
+        isOver: () => {
+          const time = deadlines.now()
+          return state.isDraining || time >= (collector.count > 0 ? begun : Math.max(until, begun)) + pageTime
+        },
+        caughtUp: (most) => ready(web, collector, most, () => collector.isCaughtUp || collector.isBeyond)
+      })
+      return Effect.flatMap(reading.read, (isWhole) =>
+        isWhole && collector.isEmpty
+          ? Effect.succeed(undefined)
+          : Effect.map(answerOf(web, request, collector, cursor, before), (polled) =>
+              polled instanceof Cursor ? undefined : polled
+            )
+      )
+    })
+  })
+
+/** Does `use` as a client of the hub's, which has its session. */
+const asClient = <A>(
+  web: Web["Service"],
+  { caller: { identity, peer } }: PollRequest,
+  collector: Collector,
+  room: AnswerRoom,
+  use: (connection: LocalConnection) => Effect.Effect<A, Refusal>
+): Effect.Effect<A, Refusal> => {
+  const scope = Scope.makeUnsafe()
+  return web.hub.connectLocal(collector, { identity, peer, transport: "long-poll" }).pipe(
+    Effect.provideService(Scope.Scope, scope),
+    Effect.mapError(refusalOfClose),
+    Effect.flatMap((connection) => {
+      collector.begin(connection)
+      openSession(connection, "poll")
+      return use(connection)
+    }),
+    // Thousands may be answered by one publish: first all of them, then each is cleared away.
+    Effect.onExit((exit) =>
+      Effect.sync(() => {
+        room.release()
+        web.afterwards.add(Scope.close(scope, exit))
+      })
+    )
+  )
+}
+
+/**
+ * What was collected, or the cursor where it stood if it has no room to stand behind that. `before` is where to ask for it
+ * again.
+ */
+const answerOf = (
+  { unread }: Web["Service"],
+  { place, response, takesPart = false }: PollRequest,
+  collector: Collector,
+  cursor: Cursor,
+  before: Cursor | undefined
+): Effect.Effect<Polled | Cursor, Refusal> => {
+  if (collector.failure !== undefined) return Effect.fail(collector.failure)
+  if (collector.isTooMuch) {
+    if (before === undefined) return Effect.fail(refusal("QUEUE_FULL", tooMuchUnread))
+    place?.remember(before)
+    return Effect.fail(refusalWithNext("QUEUE_FULL", tooMuchUnread, String(before)))
+  }
+  const stood = cursor.copy()
+  const { body, count } = collector.collect()
+  // What the cursor has gone on over is to be told.
+  const isPart = collector.gaps.length > 0 || (takesPart && count > 0)
+  if (collector.isOutOfNames && !isPart) return Effect.succeed(stood)
+  unread.answer(response, body)
+  place?.remember(cursor)
+  return Effect.succeed({ body, count, cursor, gaps: collector.gaps })
+}
+
+/** Waits until there is something to answer, it is over, so is the time and the past was read, or the hub stops. */
 const ready = (
   { deadlines, state }: Web["Service"],
   collector: Collector,
-  timeout: number | undefined
+  timeout: number | undefined,
+  isOver: () => boolean = () => timeout === undefined && collector.isCaughtUp
 ): Effect.Effect<void> =>
   Effect.callback((resume) => {
-    const isDone = () => collector.isReady || (timeout === undefined && collector.isCaughtUp)
+    let isLate = false
+    const isDone = () => collector.isReady || isOver() || (isLate && collector.isCaughtUp)
     if (isDone()) return resume(Effect.void)
     const end = () => {
       stop()
       resume(Effect.void)
     }
     const waiting: Waiting = { hubStops: end }
-    const deadline = timeout === undefined ? undefined : deadlines.after(timeout, end)
+    const late = () => {
+      if (collector.isCaughtUp || isLate) return end()
+      // Also who does not want to wait is given what is there, which has to be read.
+      isLate = true
+      deadline = deadlines.after(pageTime, late)
+    }
+    let deadline = timeout === undefined ? undefined : deadlines.after(timeout, late)
     const stop = () => {
       deadline?.stop()
       state.waiting.delete(waiting)

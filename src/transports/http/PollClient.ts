@@ -2,43 +2,24 @@
  * A polling client with a `client_id`: a member of its groups that stays between its polls, so that what it was given
  * and did not acknowledge is still its own. At least once. It takes messages only while a poll waits for them.
  */
-import { Deferred, Effect } from "effect"
+import { Effect } from "effect"
 import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
 import type { Receiver } from "../../actors/Outlet.ts"
 import type { Session } from "../../actors/Session.ts"
 import type { Batch } from "../../protocol/Batch.ts"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
 import type { Frame } from "../../protocol/Frame.ts"
-import { maxAckRanges, notGiven, unlimitedCredit } from "../../protocol/Op.ts"
-import { matches } from "../../protocol/Pattern.ts"
+import { maxAckRanges } from "../../protocol/Op.ts"
 import type { OffsetRange, Start } from "../../protocol/Position.ts"
-import { clientGroupName } from "../ClientGroup.ts"
 import { enoughBytes } from "./Collector.ts"
 import type { Deadline, Deadlines } from "./Deadlines.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import { countDelivery, openSession, session } from "./HubClient.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
+import { type ClientName, PollGroups } from "./PollGroups.ts"
 import { Questions } from "./Questions.ts"
 import { type Refusal, refusalOfClose, refusalOfError } from "./Refusal.ts"
 import type { UnreadAnswers } from "./UnreadAnswers.ts"
-
-/** The `client_id`, and what `groupOwner` says of whose it is. */
-interface ClientName {
-  readonly id: string
-  readonly owner: string
-}
-
-interface Membership {
-  readonly subscription: number
-  readonly group: string
-  readonly pattern: string
-  /** Messages that the hub may still give to it. */
-  credit: number
-  /** Whether the hub said that it is one. */
-  isJoined: boolean
-  /** Waited for by every poll of the pattern, and by none alone: a poll that is given up leaves it as it is. */
-  readonly joined: Deferred.Deferred<void, Refusal>
-}
 
 /** Milliseconds for which a poll that has something waits for what is being read, so that one answer holds all. */
 const gatherTime = 20
@@ -62,14 +43,10 @@ export class PollClient implements LocalOutlet {
   private readonly unread: UnreadAnswers
   private readonly deadlines: Deadlines
   private readonly onEnded: () => void
-  /** By pattern. */
-  private readonly members = new Map<string, Membership>()
-  /** Those of which the hub has not said whether it takes them, by the request. */
-  private readonly joining = new Map<number, Membership>()
   private readonly held = new HeldMessages()
   /** The first request was to open the session. */
   private readonly questions = new Questions(1)
-  private lastSubscription = 0
+  private readonly groups: PollGroups
   /** While there are messages, and more is waited for. */
   private gathering: Deadline | undefined
   private connection: LocalConnection | undefined
@@ -82,6 +59,7 @@ export class PollClient implements LocalOutlet {
     readonly onEnded: () => void
   }) {
     this.client = options.client
+    this.groups = new PollGroups(options.client, () => this.questions.number())
     this.texts = options.texts
     this.unread = options.unread
     this.deadlines = options.deadlines
@@ -91,6 +69,7 @@ export class PollClient implements LocalOutlet {
   /** To be called once, before all else. */
   begin(connection: LocalConnection): void {
     this.connection = connection
+    this.groups.begin(connection)
     openSession(connection, this.client.id)
   }
 
@@ -116,9 +95,7 @@ export class PollClient implements LocalOutlet {
 
   /** Whether one of its groups has not yet read all that it can give. */
   get isReading(): boolean {
-    const groups = this.connection?.options.groups
-    for (const { group } of this.members.values()) if (groups?.find(group)?.isReading) return true
-    return false
+    return this.groups.isReading
   }
 
   groupRead(): void {
@@ -127,114 +104,29 @@ export class PollClient implements LocalOutlet {
 
   /** Whether it is a member of the groups of all these patterns. */
   hasJoined(patterns: ReadonlyArray<string>): boolean {
-    return patterns.every((pattern) => this.members.get(pattern)?.isJoined === true)
+    return this.groups.hasJoined(patterns)
   }
 
-  /**
-   * Reads the patterns in the groups that it has for this client, from `start` on in those that are new. If it is
-   * interrupted the hub still does what was asked, and whoever asks next waits for the same answer.
-   */
+  /** As `PollGroups.join`. */
   join(patterns: ReadonlyArray<string>, start: Start): Effect.Effect<void, Refusal> {
-    return Effect.suspend(() => {
-      if (this.failure !== undefined) return Effect.fail(this.failure)
-      const members = patterns.map((pattern) => this.members.get(pattern) ?? this.joinGroup(pattern, start))
-      return Effect.forEach(members, ({ joined }) => Deferred.await(joined), { discard: true })
-    })
-  }
-
-  private groupOf(pattern: string): string {
-    return clientGroupName(this.client.id, pattern, this.client.owner)
-  }
-
-  private joinGroup(pattern: string, start: Start): Membership {
-    const subscription = ++this.lastSubscription
-    const group = this.groupOf(pattern)
-    const joined = Deferred.makeUnsafe<void, Refusal>()
-    const membership: Membership = { subscription, group, pattern, credit: 0, isJoined: false, joined }
-    const request = this.questions.number()
-    this.members.set(pattern, membership)
-    this.joining.set(request, membership)
-    this.connection?.send({
-      _tag: "Join",
-      session,
-      request,
-      subscription,
-      group,
-      pattern,
-      creditMessages: 0,
-      creditBytes: unlimitedCredit,
-      start,
-      order: "any",
-      ackWait: notGiven.u32,
-      maxDeliveries: notGiven.u16,
-      maxInFlight: notGiven.u32,
-      backoff: notGiven.u32,
-      maxBackoff: notGiven.u32
-    })
-    return membership
-  }
-
-  /** What the hub answered to a request to join; nothing if that was another. */
-  private settleJoin(request: number, refused?: Refusal): void {
-    const membership = this.joining.get(request)
-    if (membership === undefined) return
-    this.joining.delete(request)
-    if (refused === undefined) {
-      membership.isJoined = true
-      Deferred.doneUnsafe(membership.joined, Effect.void)
-    } else {
-      if (this.members.get(membership.pattern) === membership) this.members.delete(membership.pattern)
-      Deferred.doneUnsafe(membership.joined, Effect.fail(refused))
-    }
+    return Effect.suspend(() =>
+      this.failure === undefined ? this.groups.join(patterns, start) : Effect.fail(this.failure)
+    )
   }
 
   /** Joins the groups of this client that exist and read any of the topics, to acknowledge in them what was given earlier. */
   rejoin(topics: ReadonlyArray<string>): Effect.Effect<void, Refusal> {
-    return Effect.suspend(() => {
-      const unread = topics.filter((topic) => !this.reads(topic))
-      if (unread.length === 0) return Effect.void
-      const groups = this.connection?.options.groups.all() ?? []
-      // Whose groups they are is found out once, and not for each topic.
-      const own = groups
-        .map(({ record }) => record)
-        .filter(({ name, pattern }) => name === this.groupOf(pattern))
-      const patterns = own.map(({ pattern }) => pattern)
-      return this.join(
-        patterns.filter((pattern) => unread.some((topic) => matches(pattern, topic))),
-        { _tag: "Now" }
-      )
-    })
+    return Effect.suspend(() => this.join(this.groups.unjoined(topics), { _tag: "Now" }))
   }
 
   /** Whether it is in no group, nor about to be. */
   get isNobody(): boolean {
-    return this.members.size === 0
-  }
-
-  private reads(topic: string): boolean {
-    return this.readersOf(topic).length > 0
-  }
-
-  private readersOf(topic: string): ReadonlyArray<Membership> {
-    return [...this.members.values()].filter(({ isJoined, pattern }) => isJoined && matches(pattern, topic))
+    return this.groups.isEmpty
   }
 
   /** Lets the groups of these patterns give as many messages as those who wait would take. */
   want(patterns: ReadonlyArray<string>): void {
-    const { wanted } = this
-    for (const pattern of patterns) {
-      const membership = this.members.get(pattern)
-      if (membership?.isJoined !== true) continue
-      const messages = Math.max(0, wanted - membership.credit)
-      membership.credit += messages
-      this.connection?.send({
-        _tag: "Credit",
-        session,
-        subscription: membership.subscription,
-        messages,
-        bytes: 0
-      })
-    }
+    this.groups.want(patterns, this.wanted)
   }
 
   /** Up to `max` of the messages that are there for these patterns. */
@@ -259,9 +151,9 @@ export class PollClient implements LocalOutlet {
     ranges: ReadonlyArray<OffsetRange>
   ): Effect.Effect<boolean, Refusal> {
     return Effect.suspend(() => {
-      const reading = this.readersOf(topic)
+      const reading = this.groups.readersOf(topic)
       const asking: Array<Effect.Effect<Frame, Refusal>> = []
-      for (const { group } of reading) {
+      for (const group of reading) {
         for (let at = 0; at < ranges.length; at += maxAckRanges) {
           const part = ranges.slice(at, at + maxAckRanges)
           asking.push(
@@ -277,9 +169,7 @@ export class PollClient implements LocalOutlet {
   }
 
   deliver(session: Session, receiver: Receiver, batch: Batch, attempt = 0): void {
-    for (const membership of this.members.values()) {
-      if (membership.subscription === receiver.id) membership.credit -= batch.count
-    }
+    this.groups.gave(receiver.id, batch.count)
     countDelivery(this.connection, session, batch)
     const { epoch, offset, topic } = batch
     // What was held too long is given again, so the older copy is nobody's.
@@ -298,21 +188,19 @@ export class PollClient implements LocalOutlet {
     switch (frame._tag) {
       case "Joined":
         this.ackWait = Math.max(this.ackWait, frame.ackWait)
-        this.settleJoin(frame.request)
+        this.groups.settle(frame.request)
         return
       case "Acked":
         this.questions.answer(frame.request, frame)
         return
       case "Failure": {
         const refused = refusalOfError(frame.code, frame.message)
-        this.settleJoin(frame.request, refused)
+        this.groups.settle(frame.request, refused)
         this.questions.refuse(frame.request, refused)
         return
       }
       case "Left":
-        for (const [pattern, { subscription }] of this.members) {
-          if (subscription === frame.subscription) this.members.delete(pattern)
-        }
+        this.groups.left(frame.subscription)
         this.wakeAll()
         return
       case "Closed":
@@ -329,7 +217,7 @@ export class PollClient implements LocalOutlet {
   ended(reason: CloseReason): void {
     this.failure ??= refusalOfClose(reason)
     this.questions.end(this.failure)
-    for (const request of [...this.joining.keys()]) this.settleJoin(request, this.failure)
+    this.groups.end(this.failure)
     this.gathered()
     this.wakeAll()
     this.onEnded()

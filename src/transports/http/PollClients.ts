@@ -53,6 +53,7 @@ export class PollClients {
   private readonly state: WebState
   private readonly deadlines: Deadlines
   private readonly scope: Scope.Scope
+  private readonly fork: (work: Effect.Effect<void>) => void
   private readonly clients = new Map<string, Entry>()
 
   constructor(options: {
@@ -64,6 +65,8 @@ export class PollClients {
     readonly state: WebState
     readonly deadlines: Deadlines
     readonly scope: Scope.Scope
+    /** Starts a fiber that ends with the scope. */
+    readonly fork: (work: Effect.Effect<void>) => void
   }) {
     this.hub = options.hub
     this.settings = options.settings
@@ -73,6 +76,7 @@ export class PollClients {
     this.state = options.state
     this.deadlines = options.deadlines
     this.scope = options.scope
+    this.fork = options.fork
   }
 
   /** The answer's body: at once if something is there, else when it comes, else empty. */
@@ -245,7 +249,6 @@ export class PollClients {
   ): Effect.Effect<Entry, Refusal> {
     return Effect.gen({ self: this }, function* (this: PollClients) {
       const scope = yield* Scope.fork(this.scope)
-      const run = Effect.runForkWith(yield* Effect.context<never>())
       const client = new PollClient({
         client: { id: clientId, owner: groupOwner(identity) },
         texts: this.texts,
@@ -253,7 +256,7 @@ export class PollClients {
         deadlines: this.deadlines,
         onEnded: () => {
           if (this.clients.get(key)?.client === client) this.clients.delete(key)
-          run(Scope.close(scope, Exit.void))
+          this.fork(Scope.close(scope, Exit.void))
         }
       })
       const connection = yield* this.hub

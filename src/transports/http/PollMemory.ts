@@ -55,7 +55,7 @@ export class PollMemory {
   private remember(key: string, begun: Place | undefined, cursor: Cursor): void {
     const place = this.lately(key)
     // Of several that were answered meanwhile, a slower one is not to set it back.
-    const furthest = place === undefined || place === begun ? cursor : place.cursor.furthest(cursor)
+    const furthest = place === undefined || place === begun ? cursor : furthestOf(place.cursor, cursor, begun)
     this.forget(key)
     this.places.set(key, { cursor: furthest, until: this.now() + this.patience })
     this.positions += weightOf(furthest)
@@ -71,6 +71,16 @@ export class PollMemory {
     this.places.delete(key)
     this.positions -= weightOf(place.cursor)
   }
+}
+
+/** Where neither had a place to begin at, what came after the earlier of both had begun is for whoever comes next. */
+const furthestOf = (some: Cursor, other: Cursor, begun: Place | undefined): Cursor => {
+  if (begun === undefined && some.round === undefined && other.round === undefined) {
+    const since = Math.min(some.since, other.since)
+    some.since = since
+    other.since = since
+  }
+  return some.furthest(other)
 }
 
 const weightOf = (cursor: Cursor): number => 1 + cursor.positions.size

@@ -48,8 +48,10 @@ export const readBeginning = (
 ): Beginning | Refusal => {
   if (last > 0) {
     if (text !== undefined && text !== "") return refusal("BAD_REQUEST", "give `from` or `last`, not both")
-    const start: Start = { _tag: "Last", count: Math.min(last, maxLast) }
-    return { start, cursor: new Cursor(0), isNow: false }
+    const count = Math.min(last, maxLast)
+    const cursor = new Cursor(0)
+    cursor.last = count
+    return { start: { _tag: "Last", count }, cursor, isNow: false }
   }
   if (text === undefined || text === "" || text === "now") {
     return { start: { _tag: "Now" }, cursor: new Cursor(0), isNow: true }
@@ -61,7 +63,7 @@ export const readBeginning = (
       return refusal("BAD_REQUEST", "a position is of one topic: give one, and without wildcards")
     }
     const cursor = new Cursor(0)
-    cursor.received(pattern, start.position.epoch, start.position.offset, 0)
+    cursor.received(pattern, start.position.epoch, start.position.offset)
     return { start, cursor, isNow: false }
   }
   if (start !== undefined) {

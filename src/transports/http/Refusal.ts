@@ -4,6 +4,7 @@ import { HttpServerResponse } from "effect/http"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
 import { type ErrorCode, errorMessage } from "../../protocol/ErrorCode.ts"
 import {
+  closeCodes,
   type JsonCode,
   type Problem,
   problemHeaders,
@@ -43,24 +44,8 @@ export const refusalOfError = (error: ErrorCode, detail?: string): Refusal =>
   })
 
 /** For a client of the hub's that was ended before it had its answer. */
-export const refusalOfClose = (reason: CloseReason): Refusal => {
-  switch (reason) {
-    case "too-many-connections":
-      return refusal("TOO_MANY_CONNECTIONS")
-    case "shutting-down":
-      return refusal("SHUTTING_DOWN")
-    case "slow-consumer":
-      return refusal("BUFFER_OVERFLOW")
-    case "token-expired":
-      return refusal("TOKEN_EXPIRED")
-    case "unauthorized":
-      return refusal("UNAUTHORIZED")
-    case "group-removed":
-      return refusal("GROUP_NOT_FOUND", "the group was removed")
-    default:
-      return refusal("INTERNAL")
-  }
-}
+export const refusalOfClose = (reason: CloseReason): Refusal =>
+  refusal(closeCodes[reason] ?? "INTERNAL", reason === "group-removed" ? "the group was removed" : undefined)
 
 export const problemResponse = (
   problem: Problem,

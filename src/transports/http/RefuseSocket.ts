@@ -4,7 +4,8 @@ import type { Duplex } from "node:stream"
 import type { Hub } from "../../actors/Hub.ts"
 import { type Problem, problemHeaders } from "../../protocol/json/Problem.ts"
 import { anonymous } from "../../services/auth/Identity.ts"
-import { peerOf, refusedProblem } from "./Caller.ts"
+import { peerOf } from "../AddressText.ts"
+import { refusedProblem } from "./Caller.ts"
 import { closeSoon } from "./CloseSoon.ts"
 
 export const refuseSocket = (socket: Duplex, problem: Problem): void => {

@@ -10,8 +10,8 @@ interface Headers {
 
 const details = {
   host:
-    "The hub is reached from this machine alone, and the header Host names another: the setting `allowedOrigins` lets " +
-    "it in, as https://<host>, where a reverse proxy passes its own name on.",
+    "The header Host names neither this machine nor, where others reach the hub, its address: the setting " +
+    "`allowedOrigins` lets that name in, as https://<host>, also where a reverse proxy passes its own on.",
   origin: "Pages of this Origin may not use the hub: the setting `allowedOrigins` lets it in."
 } as const
 

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { unlimitedCredit } from "../../protocol/Op.ts"
 import type { Overflow } from "../../protocol/Position.ts"
 import type { Caller } from "./Caller.ts"
+import { EventCursor } from "./EventCursor.ts"
 import { EventStream } from "./EventStream.ts"
 import { openSession, subscribeAll } from "./HubClient.ts"
 import type { Beginning } from "./Reading.ts"
@@ -30,7 +31,7 @@ export const stream = (
       const events = new EventStream({
         response,
         texts: web.texts,
-        cursor: beginning.cursor,
+        cursor: new EventCursor(beginning.cursor),
         isNow: beginning.isNow,
         patterns,
         onEnd: () => end()

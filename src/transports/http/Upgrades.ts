@@ -2,7 +2,6 @@
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import type { OriginRules } from "../../protocol/Origins.ts"
-import type { WebSockets } from "../websocket/WebSocketServer.ts"
 import { Caller } from "./Caller.ts"
 import type { OpenRequests } from "./OpenRequests.ts"
 import { pathOf, webSocketPath } from "./Paths.ts"
@@ -12,14 +11,17 @@ import { refuseSocket } from "./RefuseSocket.ts"
 import type { Web, WebState } from "./Web.ts"
 
 /** The listener of a node server's `upgrade`. */
+export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+/** Has `upgrade` take those that may. */
 export const upgradeTo =
-  (sockets: WebSockets, web: Web["Service"], origins: OriginRules, open: OpenRequests) =>
-  (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+  (upgrade: Upgrade, web: Web["Service"], origins: OriginRules, open: OpenRequests): Upgrade =>
+  (request, socket, head) => {
     socket.on("error", () => {})
     // Whatever is said now would be taken for the answer to what was asked before.
     if (open.owes(socket)) return void socket.destroy()
     const refused = refusalOf(request, web.state, origins)
-    if (refused === undefined) sockets.upgrade(request, socket, head)
+    if (refused === undefined) upgrade(request, socket, head)
     else refuseSocket(socket, new Caller(web, request).refused(refused.problem, refused))
   }
 

@@ -3,7 +3,7 @@
  * Both dialects are spoken on one socket; each subscription has that of whoever asked for it. One session, opened when
  * it is first needed.
  */
-import { type Context, Effect } from "effect"
+import { Effect } from "effect"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { CloseReason } from "../../protocol/CloseReason.ts"
 import { type ErrorCode, errorMessage } from "../../protocol/ErrorCode.ts"
@@ -45,7 +45,8 @@ export interface JsonClientOptions {
   readonly identity: Identity
   readonly admit: Admission | undefined
   readonly limits: JsonLimits
-  readonly context: Context.Context<never>
+  /** Of a subscription that does not say. */
+  readonly overflow: Overflow
 }
 
 export class JsonClient {
@@ -71,11 +72,11 @@ export class JsonClient {
 
   /** Of a subscription that does not say. */
   get overflow(): Overflow {
-    return this.connection.options.registry.settings.clientOverflow
+    return this.options.overflow
   }
 
   get now(): number {
-    return this.connection.options.registry.system.now()
+    return this.connection.now
   }
 
   greet(): void {
@@ -93,10 +94,9 @@ export class JsonClient {
   /** The same for what the hub was never asked: it is counted and logged here. */
   refuse(error: ErrorText): void {
     const { code, topic } = error
-    const { id, identity, options, peer, transport } = this.connection
     // What is no topic may be anything, also what nobody is to read in a log.
     const what = topic === undefined || checkPattern(topic) !== undefined ? undefined : topic
-    options.refusals.add({ id, identity, peer, transport, code, what })
+    this.connection.refused(code, what)
     this.fail(error)
   }
 
@@ -109,7 +109,7 @@ export class JsonClient {
     this.hasSpoken = true
     const request = decodeClientJson(text, this.options.limits)
     if (request._tag === "Fault") this.refuse(request)
-    else this.connection.options.registry.system.turn(() => this.handle(request))
+    else this.connection.turn(() => this.handle(request))
   }
 
   /** The connection is about to be closed: what its close code alone would not tell plainly enough. */
@@ -190,7 +190,7 @@ export class JsonClient {
     const size = message.payload.length
     this.count(1, size)
     const done = Effect.sync(() => this.count(-1, -size))
-    Effect.runForkWith(this.options.context)(Effect.ensuring(this.publishing(request), done))
+    this.connection.fork(Effect.ensuring(this.publishing(request), done))
   }
 
   private publishing({ deliverAt, message, priority, requestId, topic, ttl }: Publish): Effect.Effect<void> {

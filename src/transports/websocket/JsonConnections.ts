@@ -6,10 +6,10 @@ import type { Hub } from "../../actors/Hub.ts"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import { type CloseReason, CloseReasons } from "../../protocol/CloseReason.ts"
 import { defaultJsonLimits, type JsonLimits } from "../../protocol/json/JsonLimits.ts"
+import { closeCodes } from "../../protocol/json/Problem.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import type { Settings } from "../../services/Settings.ts"
 import { forHub } from "../ClientGroup.ts"
-import { refusalOfClose } from "../http/Refusal.ts"
 import { EventFrames } from "./EventFrames.ts"
 import { type Admission, JsonClient } from "./JsonClient.ts"
 import { JsonOutlet } from "./JsonOutlet.ts"
@@ -67,7 +67,7 @@ export class JsonConnections {
     identity: Identity,
     admit: Admission | undefined
   ): void {
-    const { context, hub } = this.options
+    const { context, hub, settings } = this.options
     const scope = Scope.makeUnsafe()
     const outlet = new JsonOutlet(ws, socket, this.events)
     const connecting = Scope.provide(
@@ -84,13 +84,14 @@ export class JsonConnections {
         transport: "websocket",
         peer,
         identity,
-        code: refusalOfClose(connected.failure).problem.code
+        code: closeCodes[connected.failure] ?? "INTERNAL"
       })
       ws.close(CloseReasons[connected.failure], connected.failure)
       return
     }
     const connection = connected.success
-    const client = new JsonClient(connection, outlet, { identity, admit, limits: this.limits, context })
+    const overflow = settings.clientOverflow
+    const client = new JsonClient(connection, outlet, { identity, admit, limits: this.limits, overflow })
     outlet.attach(connection, client)
     const slot = this.opened++ % pingSlots
     const entry: Open = { ws, socket, connection, client, outlet, scope, slot, heard: -1, missed: 0 }
@@ -140,14 +141,14 @@ export class JsonConnections {
   private release(entry: Open): void {
     this.open.delete(entry)
     entry.outlet.detach()
-    Effect.runForkWith(this.options.context)(Scope.close(entry.scope, Exit.void))
+    entry.connection.fork(Scope.close(entry.scope, Exit.void))
   }
 
   private take({ client, connection }: Open, text: Buffer): void {
     try {
       client.take(text)
     } catch (error) {
-      Effect.runForkWith(this.options.context)(Effect.logError("a WebSocket connection failed", error))
+      connection.fork(Effect.logError("a WebSocket connection failed", error))
       connection.end("hub-failed")
     }
   }

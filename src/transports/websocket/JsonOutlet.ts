@@ -6,7 +6,7 @@ import type { Duplex as NodeDuplex } from "node:stream"
 import { Effect } from "effect"
 import type { WebSocket } from "ws"
 import type { Flushable } from "../../actors/ActorSystem.ts"
-import { DeliveryMeter } from "../../actors/DeliveryMeter.ts"
+import type { DeliveryMeter } from "../../actors/DeliveryMeter.ts"
 import type { LocalConnection, LocalOutlet } from "../../actors/LocalConnection.ts"
 import type { Receiver } from "../../actors/Outlet.ts"
 import type { Session } from "../../actors/Session.ts"
@@ -65,7 +65,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
 
   attach(connection: LocalConnection, listener: FrameListener): void {
     this.connection = connection
-    this.meter = new DeliveryMeter(connection.options.registry)
+    this.meter = connection.meter()
     this.listener = listener
   }
 
@@ -151,7 +151,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
   }
 
   broke(error: unknown): void {
-    this.connection.options.registry.system.fork(Effect.logError("a WebSocket connection failed", error))
+    this.connection.fork(Effect.logError("a WebSocket connection failed", error))
     this.connection.end("hub-failed")
   }
 
@@ -178,7 +178,7 @@ export class JsonOutlet implements LocalOutlet, Flushable {
   private mark(): void {
     if (this.isDirty || this.isClosed) return
     this.isDirty = true
-    this.connection.options.registry.system.markDirty(this)
+    this.connection.flushLater(this)
   }
 
   /** Every receiver in turn; the one that the socket stopped goes last the next time. */

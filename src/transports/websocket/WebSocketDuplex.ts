@@ -13,6 +13,7 @@ const compressedHighWater = 262_144
 
 export class WebSocketDuplex implements Duplex {
   readonly transport = "websocket"
+  readonly copies = false
   readonly peer: string
   private readonly ws: WebSocket
   private readonly socket: NodeDuplex

@@ -7,16 +7,15 @@
 import type { IncomingMessage } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex as NodeDuplex } from "node:stream"
-import { Effect, Schedule, type Scope } from "effect"
+import { Effect, FiberSet, Schedule, type Scope } from "effect"
 import { type WebSocket, WebSocketServer } from "ws"
 import { Hub } from "../../actors/Hub.ts"
 import { authCodes, type Problem, problemOf } from "../../protocol/json/Problem.ts"
 import { webSocketProtocol } from "../../protocol/WebSocketProtocol.ts"
 import type { AuthError } from "../../services/auth/AuthError.ts"
-import { anonymous, type Identity } from "../../services/auth/Identity.ts"
+import type { Identity } from "../../services/auth/Identity.ts"
 import { Settings } from "../../services/Settings.ts"
-import { peerOf as addressOf } from "../http/Caller.ts"
-import { refuseSocket } from "../http/RefuseSocket.ts"
+import { peerOf as addressOf } from "../AddressText.ts"
 import type { Admission } from "./JsonClient.ts"
 import { JsonConnections, pingSlots } from "./JsonConnections.ts"
 import { WebSocketDuplex } from "./WebSocketDuplex.ts"
@@ -32,16 +31,14 @@ export interface WebSockets {
 
 export interface WebSocketOptions {
   /**
-   * Whose connection it is; asked once for each that speaks JSON, before it is taken. Everyone is anonymous unless
-   * given. One that asks for the binary protocol says who it is in its hello.
+   * Whose connection it is; asked once for each that speaks JSON, before it is taken. One that asks for the binary
+   * protocol says who it is in its hello.
    */
-  readonly authenticate?: (request: IncomingMessage) => Effect.Effect<Identity, AuthError>
+  readonly authenticate: (request: IncomingMessage) => Effect.Effect<Identity, AuthError>
   /** Answers an upgrade that is refused, and closes its socket; `why` is for the log. */
-  readonly refuse?: (request: IncomingMessage, socket: NodeDuplex, problem: Problem, why?: string) => void
+  readonly refuse: (request: IncomingMessage, socket: NodeDuplex, problem: Problem, why?: string) => void
   /** Asked once for each connection that speaks JSON: what it answers is asked before each of its publishes. */
-  readonly admission?: (request: IncomingMessage, identity: Identity) => Admission | undefined
-  /** Whether clients may ask for `permessage-deflate`. Then nothing is shared between connections. */
-  readonly deflate?: boolean
+  readonly admission: (request: IncomingMessage, identity: Identity) => Admission | undefined
 }
 
 /** Room in a message for what surrounds one payload of the largest size. */
@@ -53,23 +50,23 @@ const smallFragment = 1024
 const smallChunk = 64
 
 /** Takes connections until the scope closes. */
-export const makeWebSockets = Effect.fnUntraced(function* (
-  options: WebSocketOptions = {}
-): Effect.fn.Return<WebSockets, never, Hub | Settings | Scope.Scope> {
+export const makeWebSockets = Effect.fnUntraced(function* ({
+  admission,
+  authenticate,
+  refuse
+}: WebSocketOptions): Effect.fn.Return<WebSockets, never, Hub | Settings | Scope.Scope> {
   const hub = yield* Hub
   const settings = yield* Settings
-  const authenticate = options.authenticate ?? (() => Effect.succeed(anonymous))
-  const refuse = options.refuse ?? ((_request, socket, problem) => refuseSocket(socket, problem))
   const context = yield* Effect.context<never>()
-  const run = Effect.runForkWith(context)
+  const fork = yield* FiberSet.makeRuntime<never>()
   const maxPayload = settings.maxMessageSize + messageOverhead
-  const server = new WebSocketServer(serverOptions(settings, maxPayload, options.deflate ?? false))
+  const server = new WebSocketServer(serverOptions(settings, maxPayload))
   let open = 0
   const left = () => {
     open--
   }
   const serveBinary = (ws: WebSocket, socket: NodeDuplex, early: ReadonlyArray<Uint8Array>) => {
-    run(hub.serve(new WebSocketDuplex(ws, socket, peerOf(socket), early)))
+    hub.serve(new WebSocketDuplex(ws, socket, peerOf(socket), early))
   }
   const json = new JsonConnections({ hub, settings, context, maxText: maxPayload, serveBinary })
   const pingEvery = Math.max(1, settings.pingInterval / pingSlots)
@@ -92,7 +89,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   }
   const accept = (request: IncomingMessage, socket: NodeDuplex, head: Buffer, identity?: Identity) => {
     socket.off("error", ignore)
-    const admit = identity === undefined ? undefined : options.admission?.(request, identity)
+    const admit = identity === undefined ? undefined : admission(request, identity)
     server.handleUpgrade(request, socket, head, (ws) => serve(ws, socket, identity, admit))
   }
 
@@ -112,12 +109,14 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         // Its token comes in its hello.
         accept(request, socket, head)
       } else {
-        run(
+        fork(
           Effect.match(authenticate(request), {
             onSuccess: (identity) => accept(request, socket, head, identity),
             onFailure: ({ message, reason, why }) =>
               refuse(request, socket, problemOf(authCodes[reason], message), why)
-          })
+          }).pipe(
+            Effect.onInterrupt(() => Effect.sync(() => refuse(request, socket, problemOf("SHUTTING_DOWN"))))
+          )
         )
       }
     },
@@ -134,10 +133,11 @@ const asksForBinary = ({ headers }: IncomingMessage): boolean =>
 /** For logs. */
 const peerOf = (socket: NodeDuplex): string => addressOf(socket instanceof Socket ? socket : {})
 
-const serverOptions = (settings: Settings["Service"], maxPayload: number, perMessageDeflate: boolean) => ({
+const serverOptions = (settings: Settings["Service"], maxPayload: number) => ({
   noServer: true,
   clientTracking: false,
-  perMessageDeflate,
+  // Then nothing is shared between connections. What is inflated is bounded by `maxPayload` too, as it is inflated.
+  perMessageDeflate: settings.wsDeflate,
   maxPayload,
   // Every piece of a message that is not whole yet pins the chunk of the socket in which it came.
   maxFragments: Math.ceil(maxPayload / smallFragment),

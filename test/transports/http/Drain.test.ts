@@ -2,15 +2,15 @@
 import { readFileSync } from "node:fs"
 import * as Https from "node:https"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Hub } from "../../../src/actors/Hub.ts"
-import type { LocalOutlet } from "../../../src/actors/LocalConnection.ts"
 import { WebServer } from "../../../src/transports/WebServer.ts"
+import { patience } from "../../Patience.ts"
 import { secureHub } from "../security/SecureHub.ts"
 import { ask, openStream, publish, rawSocket, webHub } from "./WebHub.ts"
 
-/** A client that has something left to take for as long as the hub waits. */
-const slowOutlet: LocalOutlet = {
+/** A client that has something left to take for as long as it says so. */
+const slowOutlet = () => ({
   isWritable: true,
   isWaiting: true,
   deliver: () => {},
@@ -18,13 +18,16 @@ const slowOutlet: LocalOutlet = {
   pumpLater: () => {},
   ended: () => {},
   isTaking: () => true
-}
+})
 
 describe("http drain", () => {
   it.live("http drain - not ready at once, polls answered, streams ended with their reason", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const context = yield* Layer.buildWithScope(webHub({ drainTimeout: 1000, writeTimeout: 100 }), scope)
+      const context = yield* Layer.buildWithScope(
+        webHub({ drainTimeout: patience, writeTimeout: 100 }),
+        scope
+      )
       const inHub = Effect.provideContext(context)
       const hub = Context.get(context, Hub)
       const keptAlive = yield* inHub(rawSocket)
@@ -37,7 +40,8 @@ describe("http drain", () => {
         startImmediately: true
       })
       const stream = yield* inHub(openStream("/api/v1/stream?topics=a"))
-      yield* hub.connectLocal(slowOutlet)
+      const slow = slowOutlet()
+      yield* hub.connectLocal(slow)
       while ((yield* hub.metrics).sessions < 3) yield* Effect.sleep(2)
       const closing = yield* Effect.forkScoped(Scope.close(scope, Exit.void), { startImmediately: true })
       assert.deepStrictEqual((yield* Fiber.join(poll)).json.messages, [])
@@ -53,6 +57,8 @@ describe("http drain", () => {
       again.write("GET /api/v1/stream?topics=a HTTP/1.1\r\nHost: localhost\r\n\r\n")
       yield* again.closed
       assert.strictEqual(again.text, "")
+      assert.isUndefined(closing.pollUnsafe())
+      slow.isWaiting = false
       yield* Fiber.join(closing)
     }).pipe(Effect.scoped)
   )
@@ -77,15 +83,19 @@ describe("http drain", () => {
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         const context = yield* Layer.buildWithScope(webHub(), scope)
+        const accepted = yield* Deferred.make<void>()
         const one = Effect.match(Effect.provideContext(publish("a", 1), context), {
-          onSuccess: ({ status }) => status,
+          onSuccess: ({ status }) => {
+            Deferred.doneUnsafe(accepted, Effect.void)
+            return status
+          },
           onFailure: () => 0
         })
         const publishing = yield* Effect.forkScoped(
           Effect.forEach(Array.from({ length: 400 }), () => one, { concurrency: 20 }),
           { startImmediately: true }
         )
-        yield* Effect.sleep(50)
+        yield* Deferred.await(accepted)
         yield* Scope.close(scope, Exit.void)
         const statuses = yield* Fiber.join(publishing)
         assert.isTrue(statuses.every((status) => status === 202 || status === 503 || status === 0))
@@ -102,7 +112,8 @@ describe("http drain", () => {
       const half = yield* inHub(rawSocket)
       half.write("POST /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
       yield* Effect.sleep(20)
-      yield* Effect.timeout(Scope.close(scope, Exit.void), 3000)
+      // Long before the one would have to send the rest.
+      yield* Effect.timeout(Scope.close(scope, Exit.void), 20_000)
       yield* silent.closed
       yield* half.closed
     }).pipe(Effect.scoped)

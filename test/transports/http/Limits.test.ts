@@ -1,9 +1,11 @@
 /** What a client may not do: too much, too slowly, too often, from elsewhere. The others notice nothing. */
 import * as Http from "node:http"
+import * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { Hub } from "../../../src/actors/Hub.ts"
-import { ask, json, openStream, postJson, publish, rawSocket, webHub } from "./WebHub.ts"
+import { WebServer } from "../../../src/transports/WebServer.ts"
+import { ask, json, openStream, postJson, publish, RawSocket, rawSocket, webHub } from "./WebHub.ts"
 
 const head = (length: number | string) =>
   `POST /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${
@@ -17,7 +19,7 @@ describe("http limits", () => {
       raw.write(`${head(100)}{"topic"`)
       yield* raw.says(/^HTTP\/1\.1 408 [\s\S]*REQUEST_TIMEOUT/)
       yield* raw.closed
-    }).pipe(Effect.scoped, Effect.provide(webHub({ httpReadTimeout: 100 })))
+    }).pipe(Effect.scoped, Effect.provide(webHub({ httpReadTimeout: 500 })))
   )
 
   it.live("http limits - a byte now and then is no progress", () =>
@@ -34,7 +36,7 @@ describe("http limits", () => {
       )
       yield* raw.says(/^HTTP\/1\.1 408 /)
       yield* raw.closed
-    }).pipe(Effect.scoped, Effect.provide(webHub({ httpReadTimeout: 150 })))
+    }).pipe(Effect.scoped, Effect.provide(webHub({ httpReadTimeout: 500 })))
   )
 
   it.live("http limits - lines that stop coming end with an answer that says so", () =>
@@ -46,7 +48,7 @@ describe("http limits", () => {
       raw.write('1b\r\n{"topic":"l","payload":1}\n{\r\n')
       yield* raw.says(/"message_id"[\s\S]*REQUEST_TIMEOUT/)
       yield* raw.closed
-    }).pipe(Effect.scoped, Effect.provide(webHub({ httpReadTimeout: 150 })))
+    }).pipe(Effect.scoped, Effect.provide(webHub({ httpReadTimeout: 500 })))
   )
 
   it.live("http limits - a head that does not come, or says nothing at all, is cut off", () =>
@@ -57,7 +59,7 @@ describe("http limits", () => {
       yield* silent.closed
       yield* slow.closed
       assert.match(slow.text, /^HTTP\/1\.1 408 /)
-    }).pipe(Effect.scoped, Effect.provide(webHub({ httpReadTimeout: 100 })))
+    }).pipe(Effect.scoped, Effect.provide(webHub({ httpReadTimeout: 500 })))
   )
 
   it.live("http limits - an idle connection is closed", () =>
@@ -90,7 +92,26 @@ describe("http limits", () => {
       yield* raw.closed
       assert.match(raw.text, expected)
       assert.strictEqual((yield* publish("ok", 1)).status, 202)
-    }).pipe(Effect.scoped, Effect.provide(webHub({ maxMessageSize: 4096, httpReadTimeout: 2000 })))
+    }).pipe(Effect.scoped, Effect.provide(webHub({ maxMessageSize: 4096, httpReadTimeout: 10_000 })))
+  )
+
+  it.live("http limits - whoever sends on after a refusal can read it, and nothing more is done", () =>
+    Effect.gen(function* () {
+      const { host, port } = yield* WebServer
+      const raw = new RawSocket(Net.connect({ host, port: port ?? 0, allowHalfOpen: true }))
+      raw.write(head("Content-Encoding: gzip\r\nContent-Length: 1000000"))
+      yield* raw.says(/^HTTP\/1\.1 415 [\s\S]*UNSUPPORTED_MEDIA_TYPE/)
+      raw.write("x".repeat(900_000))
+      assert.strictEqual((yield* publish("meanwhile", 1)).status, 202)
+      assert.isUndefined(raw.failure)
+      const body = '{"topic":"late","payload":1}'
+      raw.write(`${"x".repeat(100_000)}${head(body.length)}${body}`)
+      assert.strictEqual((yield* publish("meanwhile", 2)).status, 202)
+      raw.socket.end()
+      yield* raw.closed
+      assert.lengthOf(raw.text.match(/HTTP\/1\.1 /g) ?? [], 1)
+      assert.strictEqual((yield* (yield* Hub).metrics).messagesReceived, 2)
+    }).pipe(Effect.provide(webHub()))
   )
 
   it.live("http limits - messages a minute, with the time to wait", () =>

@@ -102,11 +102,20 @@ describe("http poll", () => {
     ["a bad time", "topics=a&timeout=x", 422, "BAD_REQUEST"],
     ["no messages", "topics=a&max=0", 422, "BAD_REQUEST"],
     ["a bad from", "topics=a&from=never", 422, "BAD_REQUEST"],
+    ["a time that is no number", "topics=a&timeout=NaN", 422, "BAD_REQUEST"],
+    ["a time below nothing", "topics=a&timeout=-1", 422, "BAD_REQUEST"],
+    ["a time without an end", "topics=a&timeout=Infinity", 422, "BAD_REQUEST"],
+    ["fewer messages than none", "topics=a&max=-1", 422, "BAD_REQUEST"],
+    ["messages without an end", "topics=a&max=1e400", 422, "BAD_REQUEST"],
+    ["a round that ends before it begins", "topics=a&from=5~3", 422, "BAD_REQUEST"],
+    ["a round at no topic", "topics=a&from=5~9~a..b", 422, "BAD_REQUEST"],
+    ["a from that is too long", `topics=a&from=1${",a@1-1".repeat(700)}`, 422, "BAD_REQUEST"],
     ["a position of many", "topics=a.*&from=1-1", 422, "BAD_REQUEST"],
     ["a long client_id", `topics=a&client_id=${"x".repeat(256)}`, 422, "BAD_REQUEST"]
   ] as const)("http poll - refused: %s", ([, query, status, code]) =>
     Effect.gen(function* () {
-      const answer = yield* ask(`/api/v1/poll?timeout=0&${query}`)
+      const timeout = query.includes("timeout") ? "" : "timeout=0&"
+      const answer = yield* ask(`/api/v1/poll?${timeout}${query}`)
       assert.deepInclude(answer.json, { status, code })
     }).pipe(Effect.provide(webHub()))
   )
@@ -151,7 +160,7 @@ describe("http poll", () => {
 })
 
 describe("http poll with a client_id", () => {
-  const pollAs = (more = "") => ask(`/api/v1/poll?topics=a&client_id=c-1&timeout=5${more}`)
+  const pollAs = (more = "&timeout=5") => ask(`/api/v1/poll?topics=a&client_id=c-1${more}`)
 
   it.live("http group - a name that nobody polls under takes nobody's place for being said", () =>
     Effect.gen(function* () {
@@ -183,9 +192,9 @@ describe("http poll with a client_id", () => {
     Effect.gen(function* () {
       yield* ask("/api/v1/poll?topics=a&client_id=c-1&timeout=0")
       for (let n = 0; n < 5; n++) yield* publish("a", n)
-      const first = yield* pollAs("&max=2")
-      const second = yield* pollAs("&max=2")
-      const third = yield* pollAs("&max=2")
+      const first = yield* pollAs("&timeout=5&max=2")
+      const second = yield* pollAs("&timeout=5&max=2")
+      const third = yield* pollAs("&timeout=5&max=2")
       const all = [first, second, third].flatMap(({ json }) => payloads(json.messages))
       assert.deepStrictEqual(all, [0, 1, 2, 3, 4])
     }).pipe(Effect.provide(webHub()))
@@ -225,11 +234,48 @@ describe("http poll with a client_id", () => {
       yield* Effect.forkScoped(pollAs(), { startImmediately: true })
       yield* sessions(1)
       yield* Effect.forkScoped(pollAs(), { startImmediately: true })
-      yield* Effect.sleep(50)
-      const answer = yield* pollAs()
+      // One that does not wait is answered until both of them do.
+      let answer = yield* pollAs("&timeout=0")
+      while (answer.status === 200) answer = yield* pollAs("&timeout=0")
       assert.deepInclude(answer.json, { status: 429, code: "RATE_LIMITED" })
       assert.isDefined(answer.headers["retry-after"])
     }).pipe(Effect.scoped, Effect.provide(webHub({ maxPollsPerClient: 2 })))
+  )
+})
+
+describe("http poll clients", () => {
+  it.live(
+    "http poll clients - of two polls of one client, what the one that went away would have had is the other's",
+    () =>
+      Effect.gen(function* () {
+        const path = "/api/v1/poll?topics=a&client_id=c"
+        yield* ask(`${path}&timeout=0`)
+        for (let n = 0; n < 5; n++) {
+          const gone = yield* rawSocket
+          gone.write(`GET ${path}&timeout=20 HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+          const stays = yield* Effect.forkScoped(ask(`${path}&timeout=20`), { startImmediately: true })
+          // Whichever of them is first, and however far the hub is with it.
+          yield* Effect.sleep(n)
+          const published = yield* Effect.forkScoped(publish("a", n), { startImmediately: true })
+          gone.socket.destroy()
+          yield* Fiber.join(published)
+          yield* publish("a", `${n} again`)
+          assert.isNotEmpty((yield* Fiber.join(stays)).json.messages)
+        }
+      }).pipe(Effect.scoped, Effect.provide(webHub()))
+  )
+
+  it.live("http poll clients - however many names one makes up, they are bounded, and do not stay", () =>
+    Effect.gen(function* () {
+      const hub = yield* Hub
+      const pollOf = (n: number) => ask(`/api/v1/poll?topics=a&timeout=0&client_id=made-up-${n}`)
+      const statuses: Array<number> = []
+      for (let n = 0; n < 12; n++) statuses.push((yield* pollOf(n)).status)
+      assert.deepStrictEqual(statuses, [...Array(8).fill(200), ...Array(4).fill(503)])
+      assert.strictEqual((yield* hub.metrics).connections, 8)
+      // Who is known is answered also now.
+      assert.strictEqual((yield* pollOf(3)).status, 200)
+    }).pipe(Effect.provide(webHub({ maxConnections: 8 })))
   )
 })
 

@@ -1,8 +1,13 @@
-/** What one answer of a poll with a `client_id` holds: all that waits, up to a number of messages and of bytes. */
+/**
+ * What one answer of a poll with a `client_id` holds: all that waits, up to a number of messages and of bytes. Where the
+ * test's clock stands still, whatever is answered was waited for by itself, and not for a time.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import { Hub } from "../../../src/actors/Hub.ts"
 import { ask, postJson, publish, type Shown, webHub } from "./WebHub.ts"
+import { socketsDo, timely } from "./WebTime.ts"
 
 const range = (count: number) => Array.from({ length: count }, (_, n) => n)
 const payloads = (messages: ReadonlyArray<Shown>) => messages.map(({ payload }) => payload)
@@ -11,7 +16,7 @@ const sorted = (messages: ReadonlyArray<Shown>) => payloads(messages).sort((a, b
 const publishTwenty = Effect.forEach(range(20), (n) => publish(`t.${n}`, n), { discard: true })
 
 describe("http poll gathering", () => {
-  it.live(
+  it.effect(
     "http poll gathering - a new group from the first on: twenty topics in one answer, without a wait",
     () =>
       Effect.gen(function* () {
@@ -21,18 +26,18 @@ describe("http poll gathering", () => {
       }).pipe(Effect.provide(webHub()))
   )
 
-  it.live(
+  it.effect(
     "http poll gathering - what came between two polls is in one answer, of topics that were and that are new",
     () =>
       Effect.gen(function* () {
-        yield* ask("/api/v1/poll?topics=t.*&client_id=c&timeout=0")
+        yield* timely(ask("/api/v1/poll?topics=t.*&client_id=c&timeout=0"))
         yield* publishTwenty
         const { json } = yield* ask("/api/v1/poll?topics=t.*&client_id=c&timeout=0")
         assert.deepStrictEqual(sorted(json.messages), range(20))
       }).pipe(Effect.provide(webHub()))
   )
 
-  it.live("http poll gathering - of several topics that have a group each, too", () =>
+  it.effect("http poll gathering - of several topics that have a group each, too", () =>
     Effect.gen(function* () {
       yield* publishTwenty
       const topics = range(20).map((n) => `t.${n}`)
@@ -58,7 +63,7 @@ describe("http poll gathering", () => {
       }).pipe(Effect.scoped, Effect.provide(webHub()))
   )
 
-  it.live("http poll gathering - no more than wanted, and the next poll has the rest", () =>
+  it.effect("http poll gathering - no more than wanted, and the next poll has the rest", () =>
     Effect.gen(function* () {
       yield* publishTwenty
       const poll = ask("/api/v1/poll?topics=t.*&client_id=c&timeout=1&from=first&max=8")
@@ -71,17 +76,18 @@ describe("http poll gathering", () => {
     }).pipe(Effect.provide(webHub()))
   )
 
-  it.live("http poll gathering - a message that comes answers whoever waits at once", () =>
+  it.effect("http poll gathering - a message that comes answers whoever waits at once", () =>
     Effect.gen(function* () {
-      yield* ask("/api/v1/poll?topics=t.*&client_id=c&timeout=0")
+      yield* timely(ask("/api/v1/poll?topics=t.*&client_id=c&timeout=0"))
       const waiting = yield* Effect.forkScoped(ask("/api/v1/poll?topics=t.*&client_id=c&timeout=30"), {
         startImmediately: true
       })
-      yield* Effect.sleep(30)
-      const begun = performance.now()
+      // It waits: so far nothing came, and its time is not over.
+      yield* TestClock.adjust("1 second")
+      yield* socketsDo
+      assert.isUndefined(waiting.pollUnsafe())
       yield* publish("t.1", 1)
       assert.deepStrictEqual(payloads((yield* Fiber.join(waiting)).json.messages), [1])
-      assert.isBelow(performance.now() - begun, 1000)
     }).pipe(Effect.scoped, Effect.provide(webHub()))
   )
 

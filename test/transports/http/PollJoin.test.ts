@@ -3,6 +3,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Hub } from "../../../src/actors/Hub.ts"
 import { Auth } from "../../../src/services/Auth.ts"
 import type { SettingsInput } from "../../../src/services/Settings.ts"
 import { StateStore } from "../../../src/services/StateStore.ts"
@@ -10,6 +11,7 @@ import { WebServer } from "../../../src/transports/WebServer.ts"
 import { makeFailingStore, StoreFaults } from "../../actors/FailingStore.ts"
 import { hubWith, memoryLog } from "../../actors/TestHub.ts"
 import { ask, publish, rawSocket } from "./WebHub.ts"
+import { socketsDo, timely, until } from "./WebTime.ts"
 
 const storeOf = (faults: StoreFaults) => Layer.sync(StateStore, () => makeFailingStore(faults))
 
@@ -20,20 +22,6 @@ const hubOn = (faults: StoreFaults, input: SettingsInput = {}) =>
     Layer.provideMerge(NodeFileSystem.layer),
     Layer.provide(Logger.layer([]))
   )
-
-/** Gives the sockets their time, of which the test's clock knows nothing. */
-const socketsDo = TestClock.withLive(Effect.sleep(5))
-
-/** Lets time pass until it is done. */
-const timely = <A, E, R>(asking: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(asking, { startImmediately: true })
-    while (fiber.pollUnsafe() === undefined) {
-      yield* socketsDo
-      yield* TestClock.adjust(20)
-    }
-    return yield* Fiber.join(fiber)
-  })
 
 const poll = (timeout: number) => ask(`/api/v1/poll?topics=a&client_id=c&timeout=${timeout}`)
 
@@ -49,7 +37,7 @@ describe("http poll join", () => {
       faults.holdsBack = true
       const raw = yield* rawSocket
       raw.write("GET /api/v1/poll?topics=a&client_id=c HTTP/1.1\r\nHost: localhost\r\n\r\n")
-      while (faults.waitingCount === 0) yield* socketsDo
+      yield* until(Effect.sync(() => faults.waitingCount > 0))
       raw.socket.destroy()
       yield* socketsDo
       // So long the hub waits for its store.
@@ -62,22 +50,29 @@ describe("http poll join", () => {
     }).pipe(Effect.scoped, Effect.provide(hubOn(faults)))
   })
 
-  it.live(
+  it.effect(
     "http poll join - a poll waits no longer than it asked to, and the next one for the same group",
     () => {
       const faults = new StoreFaults()
       return Effect.gen(function* () {
         faults.holdsBack = true
-        const early = yield* Effect.timeout(poll(1), 3000)
+        const asked = yield* Effect.forkScoped(poll(1), { startImmediately: true })
+        yield* until(Effect.sync(() => faults.waitingCount > 0))
+        yield* TestClock.adjust(900)
+        yield* socketsDo
+        assert.isUndefined(asked.pollUnsafe())
+        yield* TestClock.adjust(120)
+        const early = yield* Fiber.join(asked)
         assert.deepInclude(early.json, { status: 503, code: "QUEUE_FULL" })
         assert.isDefined(early.headers["retry-after"])
         const next = yield* Effect.forkScoped(poll(5), { startImmediately: true })
-        yield* Effect.sleep(50)
+        yield* socketsDo
         assert.isUndefined(next.pollUnsafe())
         assert.strictEqual(faults.waitingCount, 1)
         faults.holdsBack = false
         faults.release()
-        yield* Effect.sleep(50)
+        const hub = yield* Hub
+        yield* until(Effect.map(hub.metrics, ({ groups }) => groups === 1))
         yield* publish("a", 1)
         assert.lengthOf((yield* Fiber.join(next)).json.messages, 1)
       }).pipe(Effect.scoped, Effect.provide(hubOn(faults)))

@@ -1,17 +1,19 @@
 /** Loops of polls that name neither a client nor a beginning: each goes on where the one before it ended. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import { Hub } from "../../../src/actors/Hub.ts"
 import { Cursor } from "../../../src/transports/http/Cursor.ts"
 import { PollMemory } from "../../../src/transports/http/PollMemory.ts"
 import { ask, publish, type Shown, webHub } from "./WebHub.ts"
+import { timely } from "./WebTime.ts"
 
 const range = (count: number) => Array.from({ length: count }, (_, n) => n)
 const payloads = (messages: ReadonlyArray<Shown>) => messages.map(({ payload }) => payload)
 
 const at = (offset: number, topic = "a", since = 1) => {
   const cursor = new Cursor(since)
-  cursor.received(topic, 1, offset, 0)
+  cursor.received(topic, 1, offset)
   return cursor
 }
 
@@ -38,8 +40,8 @@ describe("poll memory", () => {
     const [slow, quick] = [memory.placeOf("ann", ["a"]), memory.placeOf("ann", ["a"])]
     const given = at(5)
     quick.remember(given)
-    given.received("a", 1, 9, 0)
-    memory.placeOf("ann", ["a"]).cursor?.received("a", 1, 9, 0)
+    given.received("a", 1, 9)
+    memory.placeOf("ann", ["a"]).cursor?.received("a", 1, 9)
     slow.remember(at(3))
     assert.strictEqual(String(memory.placeOf("ann", ["a"]).cursor), "1,a@1-5")
   })
@@ -56,7 +58,7 @@ describe("poll memory", () => {
     const memory = new PollMemory(() => 0, 100)
     const wide = (n: number) => {
       const cursor = new Cursor(0)
-      for (const topic of range(100)) cursor.received(`t${topic}`, 1, n, 0)
+      for (const topic of range(100)) cursor.received(`t${topic}`, 1, n)
       return cursor
     }
     for (const n of range(1000)) memory.placeOf(`who${n}`, ["a".repeat(300)]).remember(wide(n))
@@ -142,12 +144,13 @@ describe("http poll memory", () => {
     }).pipe(Effect.provide(webHub()))
   )
 
-  it.live("http poll memory - forgets after `httpIdleTimeout`", () =>
+  it.effect("http poll memory - forgets after `httpIdleTimeout`", () =>
     Effect.gen(function* () {
-      yield* ask("/api/v1/poll?topics=a&timeout=0")
+      const poll = timely(ask("/api/v1/poll?topics=a&timeout=0"))
+      yield* poll
       yield* publish("a", 1)
-      yield* Effect.sleep(1100)
-      assert.lengthOf((yield* ask("/api/v1/poll?topics=a&timeout=0")).json.messages, 0)
+      yield* TestClock.adjust(1100)
+      assert.lengthOf((yield* poll).json.messages, 0)
     }).pipe(Effect.provide(webHub({ httpIdleTimeout: 1000 })))
   )
 

@@ -4,25 +4,7 @@ import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Hub } from "../../../src/actors/Hub.ts"
 import { ask, postJson, publish, rawSocket, webHub } from "./WebHub.ts"
-
-/** Gives the sockets their time, of which the test's clock knows nothing. */
-const socketsDo = TestClock.withLive(Effect.sleep(5))
-
-const until = <E, R>(isSo: Effect.Effect<boolean, E, R>) =>
-  Effect.gen(function* () {
-    while (!(yield* isSo)) yield* socketsDo
-  })
-
-/** Lets so much time pass that a poll is answered which does not want to wait. */
-const now = <A, E, R>(asking: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(asking, { startImmediately: true })
-    while (fiber.pollUnsafe() === undefined) {
-      yield* socketsDo
-      yield* TestClock.adjust(20)
-    }
-    return yield* Fiber.join(fiber)
-  })
+import { socketsDo, timely, until } from "./WebTime.ts"
 
 /** Waits until a poll waits. */
 const waiting = Effect.gen(function* () {
@@ -79,7 +61,7 @@ describe("http poll time", () => {
     Effect.gen(function* () {
       const hub = yield* Hub
       const poll = (timeout: number) => ask(`/api/v1/poll?topics=a&client_id=c&timeout=${timeout}`)
-      yield* now(poll(0))
+      yield* timely(poll(0))
       const polling = yield* Effect.forkScoped(poll(60), { startImmediately: true })
       yield* socketsDo
       yield* TestClock.adjust("59 seconds")
@@ -97,7 +79,7 @@ describe("http poll time", () => {
   it.effect("http poll time - an acknowledgement after the client was let go of still counts", () =>
     Effect.gen(function* () {
       const hub = yield* Hub
-      const poll = now(ask("/api/v1/poll?topics=a.*&client_id=c&timeout=0"))
+      const poll = timely(ask("/api/v1/poll?topics=a.*&client_id=c&timeout=0"))
       yield* poll
       yield* publish("a.b", 1)
       const given = yield* poll

@@ -7,11 +7,15 @@ import { Auth } from "../../../src/services/Auth.ts"
 import type { SettingsInput } from "../../../src/services/Settings.ts"
 import { WebServer } from "../../../src/transports/WebServer.ts"
 import { hubWith } from "../../actors/TestHub.ts"
+import { patience } from "../../Patience.ts"
 
-/** Without a log, since much of what is tested is worth a line in it. */
+/**
+ * Without a log, since much of what is tested is worth a line in it; and patient with clients that read nothing, since a
+ * busy machine keeps them waiting.
+ */
 export const webHub = (input: SettingsInput = {}) =>
   WebServer.layer.pipe(
-    Layer.provideMerge(hubWith({ port: 0, httpPort: 0, ...input })),
+    Layer.provideMerge(hubWith({ port: 0, httpPort: 0, clientWriteTimeout: patience, ...input })),
     Layer.provideMerge(Auth.layerOff),
     Layer.provideMerge(NodeFileSystem.layer),
     Layer.provide(Logger.layer([]))
@@ -126,6 +130,8 @@ export const publish = (topic: string, payload: unknown, more: object = {}) =>
 export class RawSocket {
   text = ""
   isClosed = false
+  /** What broke it, if it did not just end. */
+  failure: Error | undefined
   readonly socket: Net.Socket
   private readonly watching = new Set<() => void>()
 
@@ -139,7 +145,9 @@ export class RawSocket {
       this.text += chunk
       changed()
     })
-    socket.on("error", () => {})
+    socket.on("error", (error) => {
+      this.failure = error
+    })
     socket.on("close", () => {
       this.isClosed = true
       changed()
@@ -164,8 +172,14 @@ export class RawSocket {
     })
   }
 
+  /** Waits until it matches; dies if the connection ends without. */
   says(pattern: RegExp): Effect.Effect<void> {
-    return this.until(({ text }) => pattern.test(text))
+    return Effect.andThen(
+      this.until(({ isClosed, text }) => isClosed || pattern.test(text)),
+      Effect.sync(() => {
+        if (!pattern.test(this.text)) throw new Error(`ended without ${pattern}: ${this.text.slice(-1000)}`)
+      })
+    )
   }
 
   readonly closed = Effect.suspend(() => this.until(({ isClosed }) => isClosed))

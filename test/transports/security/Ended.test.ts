@@ -1,6 +1,6 @@
 /** What is open when a token expires, or when a key is taken back or changed, does not outlive it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Redacted, Schedule } from "effect"
+import { Effect, Exit, Fiber, Redacted, Schedule } from "effect"
 import { Hub } from "../../../src/actors/Hub.ts"
 import type { HubMetrics } from "../../../src/services/HubMetrics.ts"
 import { WebServer } from "../../../src/transports/WebServer.ts"
@@ -56,12 +56,23 @@ const openAll = Effect.fnUntraced(function* (token: string) {
   return { stream, poll, clientPoll, peer, tcp, binary, bulk }
 })
 
+/**
+ * What is opened with a token before that expires. A machine that is too busy for the first token has another, which
+ * lives longer.
+ */
+const openedWith = Effect.fnUntraced(function* <A, E, R>(open: (token: string) => Effect.Effect<A, E, R>) {
+  for (let seconds = 1; ; seconds *= 3) {
+    const exp = Date.now() / 1000 + seconds
+    const token = yield* tokenOf({ exp, ...rights })
+    const opened = yield* Effect.exit(Effect.timeout(open(token), seconds * 1000))
+    if (Exit.isSuccess(opened) && Date.now() < exp * 1000) return { exp, token, open: opened.value }
+  }
+})
+
 describe("what is open", () => {
   it.live("what is open - ends when its token expires, and is told to come again with a new one", () =>
     Effect.gen(function* () {
-      const exp = Date.now() / 1000 + 1
-      const open = yield* openAll(yield* tokenOf({ exp, ...rights }))
-      assert.isBelow(Date.now(), exp * 1000, "opening took too long for the test to tell anything")
+      const { exp, open } = yield* openedWith(openAll)
       const end = { reason: "token-expired", reconnect: true }
       yield* open.stream.says(streamEnd)
       assert.isAtLeast(Date.now(), exp * 1000)
@@ -87,16 +98,19 @@ describe("what is open", () => {
 
   it.live("what is open - a client that polls goes on with its next token, and loses nothing", () =>
     Effect.gen(function* () {
-      const first = yield* tokenOf({ exp: Date.now() / 1000 + 0.6, ...rights })
       const second = yield* tokenOf(rights)
       const poll = (token: string) =>
         ask("/api/v1/poll?topics=a&timeout=10&client_id=x", { headers: bearer(token) })
       const body = '{"topic":"a","payload":1}'
       const publish = ask("/api/v1/messages", { headers: { ...bearer(second), ...json }, body })
-      const waiting = yield* Effect.forkScoped(poll(first), { startImmediately: true })
-      yield* until((hub) => hub.groups === 1)
-      yield* publish
-      assert.lengthOf((yield* Fiber.join(waiting)).json.messages, 1)
+      const { token: first } = yield* openedWith((token) =>
+        Effect.gen(function* () {
+          const waiting = yield* Effect.forkChild(poll(token), { startImmediately: true })
+          yield* until((hub) => hub.groups === 1)
+          yield* publish
+          assert.lengthOf((yield* Fiber.join(waiting)).json.messages, 1)
+        })
+      )
       // Not acknowledged, it is still the client's own when the token has gone.
       assert.strictEqual((yield* poll(first)).json.code, "TOKEN_EXPIRED")
       const nothing = yield* ask("/api/v1/poll?topics=a&timeout=0.2&client_id=x", { headers: bearer(second) })

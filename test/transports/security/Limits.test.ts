@@ -174,6 +174,33 @@ describe("publish rate", () => {
       })
   )
 
+  it.effect("publish rate - of many messages as many are taken as are left", () =>
+    Effect.gen(function* () {
+      const { takeSome } = yield* makePublishRate
+      assert.deepStrictEqual(takeSome("a", 40, 60), { taken: 40, wait: undefined })
+      assert.deepStrictEqual(takeSome("a", 40, 60), { taken: 20, wait: 60_000 })
+      assert.deepStrictEqual(takeSome("a", 1, 60), { taken: 0, wait: 60_000 })
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(takeSome("a", 61, 60), { taken: 60, wait: 60_000 })
+    })
+  )
+
+  it.effect("publish rate - however many others come, whoever goes on asking has no share anew", () =>
+    Effect.gen(function* () {
+      const { take } = yield* makePublishRate
+      take("quiet", 60, 60)
+      take("busy", 60, 60)
+      for (let n = 0; n < 300_000; n++) {
+        take(`other ${n}`, 1, 60)
+        if (n % 25_000 === 0) assert.isDefined(take("busy", 1, 60))
+      }
+      assert.isDefined(take("busy", 1, 60))
+      assert.isDefined(take("other 299999", 60, 60))
+      // There is no room for all of them: the first to go is who did not ask meanwhile.
+      assert.isUndefined(take("quiet", 60, 60))
+    })
+  )
+
   it("publish rate - is an identity's, or an address's, of which an IPv6 network is one", () => {
     const key = (address: string | undefined) => limitKeyOf(anonymous, address)
     assert.strictEqual(key("127.0.0.1"), key("::ffff:127.0.0.1"))

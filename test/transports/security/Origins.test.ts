@@ -172,6 +172,42 @@ describe("origins", () => {
       }).pipe(Effect.provide(hub()))
   )
 
+  it.live("origins - a hub that asks nobody who they are answers by no name that a page's could be", () =>
+    Effect.gen(function* () {
+      const body = { body: '{"topic":"a","payload":1}', method: "POST" }
+      for (const host of ["evil.example", "evil.example:8080", "hub.local.evil.example"]) {
+        for (const headers of [{ host }, { host, origin: `http://${host}` }]) {
+          for (const answer of [
+            yield* ask("/topics", { headers }),
+            yield* ask("/api/v1/messages", { headers, ...body }),
+            yield* upgrade("/ws", headers)
+          ])
+            assert.deepInclude(answer.json, { status: 403, code: "ORIGIN_NOT_ALLOWED" }, host)
+        }
+      }
+      for (const host of [
+        "hub",
+        "hub:8080",
+        "10.0.0.7:8080",
+        "[fd00::7]:1",
+        "hub.local",
+        "hub.example:8080"
+      ]) {
+        const headers = { host, origin: `http://${host}` }
+        assert.strictEqual((yield* ask("/topics", { headers })).status, 200, host)
+        assert.strictEqual((yield* upgrade("/ws", headers)).status, 101, host)
+      }
+    }).pipe(Effect.provide(secureHub({}, { ip: "0.0.0.0", allowedOrigins: "http://hub.example:8080" })))
+  )
+
+  it.live("origins - one that asks is called what it likes", () =>
+    Effect.gen(function* () {
+      const headers = { host: "hub.example", ...bearer(alice.key) }
+      assert.strictEqual((yield* ask("/topics", { headers })).status, 200)
+      assert.strictEqual((yield* ask("/topics", { headers: { host: "hub.example" } })).status, 401)
+    }).pipe(Effect.provide(secureHub({ authKeys: [alice.entry] }, { ip: "0.0.0.0" })))
+  )
+
   it.live(
     "origins - whoever is refused is told which header it is and what lets it in; the log says which one it was",
     () => {

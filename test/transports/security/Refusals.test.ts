@@ -24,7 +24,7 @@ const hub = () => {
       .filter((line) => line.startsWith("{"))
       .map((line): Line => JSON.parse(line))
       .filter(({ message }) => message === "refused")
-  return { refusals, layer: secureHub({ authKeys: [alice.entry] }, { httpReadTimeout: 300 }, log) }
+  return { refusals, layer: secureHub({ authKeys: [alice.entry] }, { httpReadTimeout: 1000 }, log) }
 }
 
 /** The code, how it was asked, what was asked for, and whether it was alice who asked. */

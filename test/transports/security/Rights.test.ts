@@ -289,7 +289,8 @@ describe("client ids of others", () => {
         assert.strictEqual(Buffer.from((yield* other.next("Response")).body).toString(), "[]")
         for (const method of ["group", "group.remove", "group.pause"]) {
           other.request(method, JSON.stringify({ name: group.name }))
-          assert.strictEqual((yield* other.next("Failure")).code, "forbidden")
+          // As of one that there is not.
+          assert.strictEqual((yield* other.next("Failure")).code, "unknown-group")
         }
         other.request("group.create", JSON.stringify({ name: group.name, pattern: "jobs" }))
         assert.strictEqual((yield* other.next("Failure")).code, "forbidden")

@@ -21,6 +21,7 @@ import { TcpServer } from "../../../src/transports/TcpServer.ts"
 import { WebServer } from "../../../src/transports/WebServer.ts"
 import { hubWith, memoryLog } from "../../actors/TestHub.ts"
 import { WireClient, type WireClientError } from "../../actors/WireClient.ts"
+import { patience } from "../../Patience.ts"
 import { secretKey } from "../../services/auth/Tokens.ts"
 import { type Body, noJson, rawSocket } from "../http/WebHub.ts"
 
@@ -35,7 +36,13 @@ export const secureHub = (
   const auth = Layer.orDie(Layer.provide(Auth.layerWith(options), NodeFileSystem.layer))
   return Layer.mergeAll(Layer.orDie(WebServer.layer), Layer.orDie(TcpServer.layer)).pipe(
     Layer.provideMerge(
-      hubWith({ port: 0, httpPort: 0, ...input }, memoryLog, StateStoreMemory.layer, auth, logTo(lines))
+      hubWith(
+        { port: 0, httpPort: 0, clientWriteTimeout: patience, ...input },
+        memoryLog,
+        StateStoreMemory.layer,
+        auth,
+        logTo(lines)
+      )
     ),
     Layer.provide(auth),
     Layer.provide(NodeFileSystem.layer),
@@ -158,6 +165,7 @@ const duplexOf = (ws: WebSocket): Duplex => ({
     return true
   },
   pending: () => 0,
+  copies: false,
   pause: () => {},
   resume: () => {},
   end: () => ws.close(),

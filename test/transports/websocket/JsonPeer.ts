@@ -1,6 +1,7 @@
 /** A client as anybody would write one: text over a WebSocket, and what came back, in order. */
 import { Data, Effect, type Scope } from "effect"
 import { WebSocket } from "ws"
+import { patience } from "../../Patience.ts"
 
 export type Said = Readonly<Record<string, unknown>>
 
@@ -18,9 +19,6 @@ export interface JsonPeer {
   readonly waiting: () => ReadonlyArray<Said>
   readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }, PeerError>
 }
-
-/** Long for a machine that is busy; nothing waits for it but a test that fails. */
-const patience = "10 seconds"
 
 /** Connects, and takes the greeting. */
 export const connectJson = (

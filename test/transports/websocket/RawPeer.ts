@@ -139,15 +139,15 @@ export class RawPeer {
 
 const upgrade =
   "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
-/** Upgrades, and takes the greeting. */
-export const connectRaw = (port: number): Effect.Effect<RawPeer, never, Scope.Scope> =>
+/** Upgrades, with these lines of a head too, and takes the greeting. */
+export const connectRaw = (port: number, lines = ""): Effect.Effect<RawPeer, never, Scope.Scope> =>
   Effect.gen(function* () {
     const peer = yield* Effect.acquireRelease(
       Effect.callback<RawPeer>((resume) => {
         const socket = connectTcp(port, "127.0.0.1", () => {
-          socket.write(upgrade)
+          socket.write(`${upgrade}${lines}\r\n`)
           resume(Effect.succeed(new RawPeer(socket)))
         })
       }),
