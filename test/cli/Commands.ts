@@ -45,6 +45,7 @@ class Watched {
   text = ""
   private readonly waiting = new Set<() => void>()
   private hasEnded = false
+  private others = ""
 
   constructor(stream: NodeJS.ReadableStream) {
     stream.setEncoding("utf8")
@@ -54,7 +55,9 @@ class Watched {
     })
   }
 
-  end(): void {
+  /** `others` is what came elsewhere, which may say why. */
+  end(others: string): void {
+    this.others = others
     this.hasEnded = true
     this.check()
   }
@@ -64,7 +67,8 @@ class Watched {
       const check = () => {
         const found = pattern.exec(this.text)
         if (found !== null) resume(Effect.succeed(found))
-        else if (this.hasEnded) resume(Effect.fail(new Error(`ended without ${pattern}: ${this.text}`)))
+        else if (this.hasEnded)
+          resume(Effect.fail(new Error(`ended without ${pattern}: ${this.text}\n${this.others}`)))
         else return
         this.waiting.delete(check)
       }
@@ -97,8 +101,8 @@ export const start = (
     const ended = Deferred.makeUnsafe<Ended>()
     child.stdin.on("error", () => {})
     child.on("close", (code) => {
-      stdout.end()
-      stderr.end()
+      stdout.end(stderr.text)
+      stderr.end(stdout.text)
       Deferred.doneUnsafe(ended, Effect.succeed({ code, stdout: stdout.text, stderr: stderr.text }))
     })
     return {

@@ -20,7 +20,7 @@ import { subscribeTests } from "./sdk/SubscribeTests.ts"
 
 export const sdkContract = (name: string, layer: Layer.Layer<Polestar, unknown>): void => {
   // The clock is the real one: sockets and hubs keep their own time.
-  layerTests(layer, { excludeTestServices: true, timeout: "30 seconds" })(`sdk over ${name}`, (it) => {
+  layerTests(layer, { excludeTestServices: true })(`sdk over ${name}`, (it) => {
     publishTests(it)
     subscribeTests(it)
     overflowTests(it)

@@ -147,7 +147,7 @@ describe("faults - damaged folders", () => {
           yield* busy.end
         })
       ),
-    isLong ? 300_000 : 60_000
+    isLong ? 300_000 : 120_000
   )
 
   it.live(
@@ -181,7 +181,7 @@ describe("faults - damaged folders", () => {
           if (isLong) yield* Console.log(outcomes)
         })
       ),
-    isLong ? 900_000 : 60_000
+    isLong ? 900_000 : 120_000
   )
 
   it.live(

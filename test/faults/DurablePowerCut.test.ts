@@ -99,6 +99,6 @@ describe("faults - the power is cut", () => {
           assert.strictEqual((yield* star.stats).storageFull, 0)
         })
       ),
-    isLong ? 300_000 : 60_000
+    isLong ? 300_000 : 120_000
   )
 })

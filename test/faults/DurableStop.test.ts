@@ -6,10 +6,11 @@ import { range } from "../contracts/sdk/Kit.ts"
 import { chance } from "../protocol/Chance.ts"
 import { openFolder } from "./DurableFolder.ts"
 import { eventually, freePort, joined, sdkClient, seeded, soon, watchStates } from "./Faults.ts"
+import { allDone } from "./GroupEnd.ts"
 import { consumeMember, joinMember, type MemberOptions, rawMember } from "./GroupMembers.ts"
 import { GroupRecord } from "./GroupRecord.ts"
 import { startHub } from "./HubProcess.ts"
-import { Ledger, replay } from "./Ledger.ts"
+import { Ledger } from "./Ledger.ts"
 
 const isLong = process.env.POLESTAR_LONG === "1"
 /** Milliseconds for which the hub is stopped; pings and acknowledgements are waited for a third of that at most. */
@@ -83,27 +84,13 @@ describe("faults - a hub that is stopped", () => {
           ledger.isOver = true
           yield* joined("all receipts", publishing)
           const star = yield* sdkClient(port)
-          let total = 0
-          for (const topic of topics) {
-            const { epoch, found } = yield* replay(star, topic)
-            ledger.checkWhole(topic, epoch, found)
-            total += found.length
-          }
-          for (const record of [shared, keyed]) {
-            yield* eventually(
-              `everything to be acknowledged by ${record.name}`,
-              Effect.map(star.groups.info(record.name), ({ lag }) => lag === 0),
-              () => `${record.done} of ${total}`
-            )
-            assert.strictEqual(record.done, total)
-            assert.strictEqual(record.faults.slice(0, 10).join("\n"), "")
-          }
+          const total = yield* allDone(star, ledger, topics, [shared, keyed])
           for (const each of members) assert.isUndefined(each.pollUnsafe(), "a member ended")
           if (isLong)
             yield* Console.log(`${total} messages, ${shared.redelivered} and ${keyed.redelivered} again`)
         })
       ),
-    isLong ? 200_000 : 60_000
+    isLong ? 200_000 : 120_000
   )
 })
 

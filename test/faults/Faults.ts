@@ -7,13 +7,11 @@ import type { PolestarError } from "../../src/sdk/PolestarError.ts"
 import { dialTcp } from "../../src/sdk/PolestarTcp.ts"
 import { socketDuplex } from "../../src/transports/SocketDuplex.ts"
 import { WireClient } from "../actors/WireClient.ts"
+import { patience } from "../Patience.ts"
 
 export class FaultError extends Schema.TaggedError<FaultError>()("FaultError", { message: Schema.String }) {}
 
 export const host = "127.0.0.1"
-
-/** Real time after which a condition is given up: only ever reached by a test that fails. */
-const patience = "20 seconds"
 
 /** Waits until the condition holds; `detail` says in the failure how far it came. */
 export const eventually = <E, R>(

@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import { ask, json, rawSocket } from "../transports/http/WebHub.ts"
 import { eventually, soon } from "./Faults.ts"
 import { startHub } from "./HubProcess.ts"
-import { at, samplesOf, steadyPair } from "./WebFaults.ts"
+import { at, longestTrip, samplesOf, steadyPair } from "./WebFaults.ts"
 
 const host = "Host: localhost\r\n"
 const close = "Connection: close\r\n"
@@ -127,7 +127,7 @@ const queries: ReadonlyArray<Case> = [
   ],
   ["a timeout beyond all", get("/api/v1/poll?topics=a&timeout=1e999"), 422, "`timeout`"],
   ["a number that is none", get("/api/v1/poll?topics=a&max=NaN"), 422, "`max`"],
-  ["a name that is no UTF-8", get("/api/v1/topics/%ff/messages"), 405],
+  ["a name that is no UTF-8", get("/api/v1/topics/%ff/messages"), 404, "NOT_FOUND"],
   ["a path that goes up", get("/../../etc/passwd"), 404, "NOT_FOUND"]
 ]
 
@@ -173,8 +173,8 @@ describe("faults - web abuse", () => {
       const cases = [...noRequests, ...bodies, ...queries, ...upgrades, ...slow]
       yield* Effect.forEach(cases, check, { concurrency: 8, discard: true })
       const { trips, worst } = steady.look()
-      assert.isAbove(trips, 20)
-      assert.isBelow(worst, 2000)
+      assert.isAbove(trips, 5)
+      assert.isBelow(worst, longestTrip)
       assert.isBelow(yield* hub.peak, 400_000_000)
       yield* eventually(
         "everybody else to be gone",

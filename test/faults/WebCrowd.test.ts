@@ -7,7 +7,7 @@ import { range } from "../contracts/sdk/Kit.ts"
 import { ask, json, openStream, rawSocket } from "../transports/http/WebHub.ts"
 import { eventually, openSocket } from "./Faults.ts"
 import { type HubProcess, startHub } from "./HubProcess.ts"
-import { at, samplesOf, steadyPair } from "./WebFaults.ts"
+import { at, longestTrip, samplesOf, steadyPair } from "./WebFaults.ts"
 
 const isLong = process.env.POLESTAR_LONG === "1"
 const MIB = 1_048_576
@@ -80,40 +80,40 @@ const postHead = (length: number) =>
   `POST /api/v1/messages HTTP/1.1\r\n${host}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`
 
 describe("faults - web crowd", () => {
-  it.live(
-    "web crowd - thousands that say nothing, or a byte now and then, are ended in time",
-    () =>
-      Effect.gen(function* () {
-        const hub = yield* startHub({ httpReadTimeout: 1500, dialTimeout: 1500 })
-        const steady = yield* steadyPair(hub.webPort)
-        yield* Effect.sleep(200)
-        const files = filesOf(hub)
-        const memory = yield* hub.memory
-        const crowd = new Crowd(hub.webPort)
-        yield* crowd.join(isLong ? 8000 : 3000, () => {})
-        yield* crowd.join(200, (socket) => socket.write(`GET /health HTTP/1.1\r\n${host}X: `))
-        yield* crowd.join(200, (socket) => socket.write(`${postHead(1000)}{`))
-        yield* crowd.join(100, trickle(`GET /health HTTP/1.1\r\n${host}X: `))
-        yield* crowd.join(100, trickle(postHead(1000)))
-        yield* crowd.join(100, trickle(postHead(1000).replace("POST /api/v1/messages", "GET /health")))
-        yield* crowd.join(100, (socket) => socket.write(`GET /ws HTTP/1.1\r\n${host}Upgrade: websocket\r\n`))
-        // Someone new is heard at any time.
-        assert.strictEqual((yield* at(hub.webPort)(ask("/ready"))).status, 200)
-        yield* crowd.gone
-        // Half a body is answered, and what comes of a body that nobody asked for is not waited for.
-        assert.strictEqual(crowd.answers.get("200"), 100)
-        assert.isAtLeast(crowd.answers.get("408") ?? 0, 700)
-        yield* quietAgain(hub, files)
-        const { trips, worst } = steady.look()
-        assert.isAbove(trips, 100)
-        assert.isBelow(worst, 3000)
-        assert.isBelow(yield* hub.peak, 500 * MIB)
-        yield* eventually(
-          "the memory to be as before",
-          Effect.map(hub.memory, (used) => used < memory + 30 * MIB)
-        )
-      }),
-    60_000
+  it.live("web crowd - thousands that say nothing, or a byte now and then, are ended in time", () =>
+    Effect.gen(function* () {
+      const hub = yield* startHub({ httpReadTimeout: 1500, dialTimeout: 1500 })
+      const steady = yield* steadyPair(hub.webPort)
+      yield* eventually(
+        "the pair to be at it",
+        Effect.sync(() => steady.look().trips > 0)
+      )
+      const files = filesOf(hub)
+      const memory = yield* hub.memory
+      const crowd = new Crowd(hub.webPort)
+      yield* crowd.join(isLong ? 8000 : 3000, () => {})
+      yield* crowd.join(200, (socket) => socket.write(`GET /health HTTP/1.1\r\n${host}X: `))
+      yield* crowd.join(200, (socket) => socket.write(`${postHead(1000)}{`))
+      yield* crowd.join(100, trickle(`GET /health HTTP/1.1\r\n${host}X: `))
+      yield* crowd.join(100, trickle(postHead(1000)))
+      yield* crowd.join(100, trickle(postHead(1000).replace("POST /api/v1/messages", "GET /health")))
+      yield* crowd.join(100, (socket) => socket.write(`GET /ws HTTP/1.1\r\n${host}Upgrade: websocket\r\n`))
+      // Someone new is heard at any time.
+      assert.strictEqual((yield* at(hub.webPort)(ask("/ready"))).status, 200)
+      yield* crowd.gone
+      // Half a body is answered, and what comes of a body that nobody asked for is not waited for.
+      assert.strictEqual(crowd.answers.get("200"), 100)
+      assert.isAtLeast(crowd.answers.get("408") ?? 0, 700)
+      yield* quietAgain(hub, files)
+      const { trips, worst } = steady.look()
+      assert.isAbove(trips, 20)
+      assert.isBelow(worst, longestTrip)
+      assert.isBelow(yield* hub.peak, 500 * MIB)
+      yield* eventually(
+        "the memory to be as before",
+        Effect.map(hub.memory, (used) => used < memory + 30 * MIB)
+      )
+    })
   )
 
   it.live("web crowd - whoever asks and does not read is cut off, and what it asked for is not kept", () =>
@@ -122,14 +122,15 @@ describe("faults - web crowd", () => {
       const onHub = at(hub.webPort)
       const steady = yield* steadyPair(hub.webPort)
       const payload = "x".repeat(900_000)
-      for (const n of range(30)) {
+      // As much as one answer holds.
+      for (const n of range(16)) {
         const body = JSON.stringify({ topic: `large.t${n}`, payload })
         assert.strictEqual((yield* onHub(ask("/api/v1/messages", { headers: json, body }))).status, 202)
       }
       const files = filesOf(hub)
       const memory = yield* hub.memory
       const crowd = new Crowd(hub.webPort)
-      const topics = range(30)
+      const topics = range(16)
         .map((n) => `large.t${n}`)
         .join(",")
       const all = `GET /api/v1/poll?topics=${topics}&from=first&max=1000&timeout=0 HTTP/1.1\r\n${host}\r\n`
@@ -137,10 +138,10 @@ describe("faults - web crowd", () => {
         socket.pause()
         socket.write(request)
       }
-      yield* crowd.join(20, asks(all))
+      yield* crowd.join(10, asks(all))
       yield* crowd.join(5, asks(all.repeat(20)))
       yield* crowd.join(5, asks(`GET /openapi.json HTTP/1.1\r\n${host}\r\n`.repeat(2000)))
-      yield* crowd.join(20, asks(`GET /api/v1/stream?topics=large.>&from=first HTTP/1.1\r\n${host}\r\n`))
+      yield* crowd.join(10, asks(`GET /api/v1/stream?topics=large.>&from=first HTTP/1.1\r\n${host}\r\n`))
       // They have not read that they were cut off.
       yield* eventually(
         "their files to be closed",
@@ -149,7 +150,7 @@ describe("faults - web crowd", () => {
       )
       yield* quietAgain(hub, files)
       const { worst } = steady.look()
-      assert.isBelow(worst, 5000)
+      assert.isBelow(worst, longestTrip)
       assert.isBelow(yield* hub.peak, 800 * MIB)
       yield* eventually(
         "the memory to be as before",
@@ -221,7 +222,7 @@ describe("faults - web crowd", () => {
         yield* quick.until(({ text }) => text.split("healthy").length === 201)
         const stream = yield* onHub(openStream("/api/v1/stream?topics=a"))
         yield* stream.says(/begin/)
-        assert.isBelow(steady.look().worst, 2000)
+        assert.isBelow(steady.look().worst, longestTrip)
       })
   )
 })

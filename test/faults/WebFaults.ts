@@ -73,6 +73,12 @@ export class KeptConnection {
   }
 }
 
+/**
+ * Milliseconds that a message of a steady pair may take while others do their worst. A busy machine may make it wait for
+ * seconds, a hub that is held up or has lost it for longer.
+ */
+export const longestTrip = 15_000
+
 export interface Steady {
   /**
    * Messages that went the whole way, and how many milliseconds the slowest of them took, since the last look. Throws if

@@ -1,6 +1,7 @@
 /** Publishers of every kind that go on until they are refused or cut off, and a record of what the hub said that it took. */
 import { Effect, Fiber, Schema, Stream } from "effect"
 import * as Topic from "../../src/sdk/Topic.ts"
+import { turn } from "../contracts/log/LogKit.ts"
 import { range } from "../contracts/sdk/Kit.ts"
 import { rawSocket } from "../transports/http/WebHub.ts"
 import { connectJson } from "../transports/websocket/JsonPeer.ts"
@@ -76,6 +77,8 @@ export const publishLines = Effect.fnUntraced(function* (webPort: number, topic:
       raw.write(`${lines.length.toString(16)}\r\n${lines}\r\n`)
       sent.push(...ids)
       yield* Effect.sleep(5)
+      // What has come is read before more is written: what is written to a connection that has ended loses it.
+      yield* turn
     }
   })
   const fiber = yield* Effect.forkScoped(sending)

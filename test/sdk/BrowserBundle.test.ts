@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Schedule, Scope } from "effect"
 import { rolldown } from "rolldown"
 import { bundle } from "../../examples/browser/bundle.ts"
+import { patience } from "../Patience.ts"
 import { WebSocketHub, webSocketHub } from "../transports/websocket/WebSocketHub.ts"
 
 describe("sdk - the bundle for a browser", () => {
@@ -96,7 +97,7 @@ const openPage = (program: string, hub: string) => {
 
 const until = (what: string, isSo: () => boolean) =>
   Effect.suspend(() => (isSo() ? Effect.void : Effect.fail(what))).pipe(
-    Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 750 })
+    Effect.retry({ schedule: Schedule.spaced("20 millis"), times: patience / 20 })
   )
 
 const startHub = (port: number) =>

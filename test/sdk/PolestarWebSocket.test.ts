@@ -48,7 +48,7 @@ describe("sdk over websocket", () => {
           Array.from(got, ({ value }) => [value.length, value[0], value.at(-1)]),
           payloads.map((payload, i) => [payload.length, i, i])
         )
-      }).pipe(Effect.scoped, Effect.provide(overWebSocket(Layer.fresh(webSocketHub({}, { deflate: true })))))
+      }).pipe(Effect.scoped, Effect.provide(overWebSocket(Layer.fresh(webSocketHub({ wsDeflate: true })))))
   )
 
   it.live("websocket - goes on where it was when the hub is back", () =>

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect } from "effect"
 import { forEachMessage } from "../../../src/protocol/Publish.ts"
 import type { MessageLogError } from "../../../src/services/MessageLog.ts"
+import { patience } from "../../Patience.ts"
 import { whole } from "../TextBatches.ts"
 import { appendKeys, between, everything, type LogLayer, type Opened, opened, turn } from "./LogKit.ts"
 
@@ -25,10 +26,10 @@ const keysFrom = ({ log }: Opened, offset: number): Effect.Effect<ReadonlyArray<
 const lastOfEach = (keys: ReadonlyArray<string>): ReadonlyArray<Key> =>
   keys.map((key, offset) => [offset, key] as const).filter(([offset, key]) => !keys.includes(key, offset + 1))
 
-/** Time passes, a minute at a time, until so much is left, for ten seconds at most; and a while longer. */
+/** Time passes, a minute at a time, until so much is left; and a while longer. */
 const compactedTo = Effect.fnUntraced(function* (topic: Opened, left: number) {
   let now = topic.log.lastTimestamp
-  const end = Date.now() + 10_000
+  const end = Date.now() + patience
   let more = 3
   let read = yield* keysFrom(topic, 0)
   while (more > 0 && Date.now() < end) {

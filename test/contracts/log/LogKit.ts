@@ -7,6 +7,7 @@ import {
   type MessageLogError,
   type TopicLog
 } from "../../../src/services/MessageLog.ts"
+import { patience } from "../../Patience.ts"
 import { messageBatch, ownerOf, placedTexts, type RecordingOwner, textBatch } from "../TextBatches.ts"
 
 /** A log, and whatever else the layer brings. */
@@ -75,10 +76,10 @@ export const turn: Effect.Effect<void> = Effect.callback((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** Waits until it holds, for ten seconds at most: an engine may tidy up when it likes. */
+/** Waits until it holds: an engine may tidy up when it likes. */
 export const eventually = (what: string, holds: () => boolean): Effect.Effect<void> =>
   Effect.callback((resume) => {
-    const end = Date.now() + 10_000
+    const end = Date.now() + patience
     const look = (): void => {
       if (holds()) resume(Effect.void)
       else if (Date.now() > end) resume(Effect.die(new Error(`never: ${what}`)))

@@ -2,6 +2,7 @@
 import { Effect, Schedule, Schema } from "effect"
 import { Polestar } from "../../../src/sdk/Polestar.ts"
 import * as Topic from "../../../src/sdk/Topic.ts"
+import { patience } from "../../Patience.ts"
 import { ownPrefix, range } from "./Kit.ts"
 
 /** A topic of numbers, so many of them published, and options of a group of its own. */
@@ -24,4 +25,4 @@ export const settled = (name: string) =>
       until: ({ lag }) => lag === 0,
       schedule: Schedule.spaced("5 millis")
     })
-  }).pipe(Effect.timeout("10 seconds"))
+  }).pipe(Effect.timeout(patience))

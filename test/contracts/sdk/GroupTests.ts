@@ -170,10 +170,10 @@ export const groupTests = (it: Tests): void => {
         const seen: Array<number> = []
         const done = yield* Deferred.make<void>()
         yield* Effect.forkChild(
-          star.consume(topic, { ...options, prefetch: 10, ackWait: 90 }, ({ attempt, value }) =>
+          star.consume(topic, { ...options, prefetch: 10, ackWait: 300 }, ({ attempt, value }) =>
             Effect.gen(function* () {
               seen.push(attempt)
-              yield* Effect.sleep("40 millis")
+              yield* Effect.sleep("120 millis")
               if (value === 5) yield* Deferred.succeed(done, undefined)
             })
           )
