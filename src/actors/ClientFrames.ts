@@ -149,7 +149,7 @@ export class ClientFrames {
     if (!isForSubscribers(frame.pattern)) return ["reserved-topic"]
     if (!this.host.identity.subscribe.allowsPattern(frame.pattern)) return ["forbidden"]
     const taken = session.mayNotAdd(frame.subscription)
-    if (taken !== undefined) return [taken]
+    if (taken !== undefined) return taken
     if (frame.start._tag === "Position" && !isLiteral(frame.pattern)) {
       return ["bad-request", "a position is of one topic; the pattern has wildcards"]
     }

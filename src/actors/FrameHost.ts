@@ -4,7 +4,6 @@ import type { CloseReason } from "../protocol/CloseReason.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import type { FrameOf } from "../protocol/Frame.ts"
 import type { Auth } from "../services/Auth.ts"
-import type { Identity } from "../services/auth/Identity.ts"
 import type { PublishRate } from "../services/PublishRate.ts"
 import type { Connections } from "./Connections.ts"
 import type { Groups } from "./groups/Groups.ts"
@@ -26,11 +25,7 @@ export interface ConnectionOptions {
   readonly maxFrame: number
   readonly maxMessage: number
   /** Answers a REQUEST with the bytes of JSON, or with what is wrong with it. */
-  readonly answer: (
-    method: string,
-    body: Uint8Array,
-    identity: Identity
-  ) => Effect.Effect<Uint8Array, ErrorCode>
+  readonly answer: (method: string, body: Uint8Array, peer: Peer) => Effect.Effect<Uint8Array, ErrorCode>
 }
 
 /** A client as its hub sees it. */
@@ -56,6 +51,8 @@ export interface FrameHost extends Peer, SessionOwner {
   readonly options: ConnectionOptions
   readonly writer: Outlet
   readonly sessions: Map<number, Session>
+  /** Whether the groups that it joins stand for a `client_id`. */
+  readonly hasClientGroups: boolean
   /** Whether it has said hello. */
   readonly welcomed: boolean
   readonly isDraining: boolean

@@ -20,7 +20,15 @@ import { drainOf } from "./Drain.ts"
 import { HubClients } from "./HubClients.ts"
 import { answerRequest } from "./HubRequests.ts"
 import { makeHubTopics } from "./HubTopics.ts"
-import { gaugesOf, Rates, type TopicInfo, topicsOf } from "./HubView.ts"
+import {
+  countTopics,
+  gaugesOf,
+  Rates,
+  type TopicInfo,
+  type TopicPage,
+  TopicQueues,
+  topicsOf
+} from "./HubView.ts"
 import { watchKeys } from "./KeyWatch.ts"
 import type { LocalClient, LocalConnection, LocalOutlet } from "./LocalConnection.ts"
 import { Refusals, type Refused } from "./Refusals.ts"
@@ -37,8 +45,8 @@ export class Hub extends Context.Service<
   {
     /** Names this run of the hub. */
     readonly id: string
-    /** Serves the client at the other end until it goes or is sent away. Never fails. */
-    readonly serve: (duplex: Duplex) => Effect.Effect<void>
+    /** Serves the client at the other end, on a fiber of the hub's, until it goes, is sent away, or the hub has drained. */
+    readonly serve: (duplex: Duplex) => void
     /** A client's end of a connection in memory, closed with the scope. It may do all that clients may. */
     readonly connect: Effect.Effect<Duplex, never, Scope.Scope>
     /**
@@ -60,8 +68,10 @@ export class Hub extends Context.Service<
     readonly metrics: Effect.Effect<HubMetrics>
     /** How much there is of what is counted without a look at all of it. */
     readonly counts: Effect.Effect<{ readonly topics: number; readonly subscriptions: number }>
-    /** The topics that the pattern matches, by name. */
-    readonly topics: (pattern: string) => Effect.Effect<ReadonlyArray<TopicInfo>>
+    /** The topics that the pattern matches, in order of name: all of them, or a page. */
+    readonly topics: (pattern: string, page?: TopicPage) => Effect.Effect<ReadonlyArray<TopicInfo>>
+    /** How many topics there are, open or not. */
+    readonly topicCount: Effect.Effect<number>
     /** Makes a topic, also where topics are not made by use; `false` if it is there. */
     readonly createTopic: (name: string) => Effect.Effect<boolean, ErrorCode>
     /** Fails when the hub cannot go on. */
@@ -98,9 +108,10 @@ const make = Effect.gen(function* () {
   const id = crypto.randomUUID()
   const made = yield* makeHubTopics({ hubId: id, system, counters, supervisor, context })
   const { deadLetters, groups, registry } = made
-  const gauges = () => gaugesOf(registry, connections, messageLog, groups, rates)
+  const queues = new TopicQueues()
+  const gauges = () => gaugesOf(registry, connections, messageLog, groups, rates, queues)
   const metrics = Effect.sync(() => metricsOf(counters, gauges()))
-  const topics = (pattern: string) => Effect.sync(() => topicsOf(registry, pattern))
+  const topics = (pattern: string, page?: TopicPage) => topicsOf(registry, pattern, page)
   const maxAnswer = settings.maxMessageSize + frameOverhead / 2
   const clients = new HubClients({
     registry,
@@ -122,7 +133,8 @@ const make = Effect.gen(function* () {
   yield* Effect.addFinalizer(() => drain)
   const tick = Effect.sync(() => rates.tick(counters))
   yield* Effect.forkScoped(Effect.repeat(tick, Schedule.spaced("1 second")))
-  yield* Effect.forkScoped(Effect.repeat(registry.sweep, Schedule.spaced(sweepInterval)))
+  for (const sweep of [registry.sweep, groups.expire])
+    yield* Effect.forkScoped(Effect.repeat(sweep, Schedule.spaced(sweepInterval)))
   yield* Effect.forkScoped(
     Effect.repeat(connections.checkWriting, Schedule.spaced(settings.clientWriteTimeout))
   )
@@ -135,7 +147,7 @@ const make = Effect.gen(function* () {
 
   return Hub.of({
     id,
-    serve: (duplex) => clients.serve(duplex),
+    serve: (duplex) => void system.fork(clients.serve(duplex)),
     connect: clients.connect,
     connectLocal: (outlet, client) => clients.connectLocal(outlet, client),
     refused: (refused, times) => refusals.add(refused, times),
@@ -143,6 +155,7 @@ const make = Effect.gen(function* () {
     metrics,
     counts: Effect.sync(() => ({ topics: registry.topics.size, subscriptions: registry.subscriptions.size })),
     topics,
+    topicCount: countTopics(registry),
     createTopic: (name) => createTopic(registry, name),
     failure: Deferred.await(supervisor.failed),
     drain

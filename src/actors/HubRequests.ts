@@ -4,16 +4,20 @@ import { decodeText, encodeText } from "../protocol/Bytes.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import { checkPattern } from "../protocol/Pattern.ts"
 import { isForSubscribers } from "../protocol/TopicName.ts"
-import { type Identity, maySee } from "../services/auth/Identity.ts"
+import { maySee } from "../services/auth/Identity.ts"
 import type { HubMetrics } from "../services/HubMetrics.ts"
 import { answerGroupRequest, type GroupAnswers } from "./groups/GroupRequests.ts"
 import { pageOf } from "./HubPages.ts"
-import type { TopicInfo } from "./HubView.ts"
+import type { TopicInfo, TopicPage } from "./HubView.ts"
+import type { Peer } from "./Refusals.ts"
 
 export interface HubAnswers extends GroupAnswers {
   readonly metrics: Effect.Effect<HubMetrics>
-  readonly topics: (pattern: string) => Effect.Effect<ReadonlyArray<TopicInfo>>
+  readonly topics: (pattern: string, page: TopicPage) => Effect.Effect<ReadonlyArray<TopicInfo>>
 }
+
+/** More topics than fit into any answer of the largest default. */
+const topicsAtOnce = 10_000
 
 const TopicsRequest = Schema.fromJsonString(
   Schema.Struct({ pattern: Schema.optionalKey(Schema.String), after: Schema.optionalKey(Schema.String) })
@@ -24,7 +28,7 @@ const encode = (value: unknown): Uint8Array => encodeText(JSON.stringify(value))
 
 export const answerRequest =
   (hub: HubAnswers) =>
-  (method: string, body: Uint8Array, identity: Identity): Effect.Effect<Uint8Array, ErrorCode> => {
+  (method: string, body: Uint8Array, peer: Peer): Effect.Effect<Uint8Array, ErrorCode> => {
     switch (method) {
       case "topics":
         return decodeTopicsRequest(decodeText(body)).pipe(
@@ -33,16 +37,16 @@ export const answerRequest =
             if (checkPattern(pattern) !== undefined) return Effect.fail<ErrorCode>("invalid-pattern")
             // Who knows a channel's name may use it, so nobody is told the names.
             if (!isForSubscribers(pattern)) return Effect.fail<ErrorCode>("reserved-topic")
-            return Effect.map(hub.topics(pattern), (topics) => {
-              const visible = topics.filter(({ name }) => maySee(identity, name))
-              return pageOf(visible, ({ name }) => name, after, hub.maxAnswer)
-            })
+            const page = { after, limit: topicsAtOnce, sees: (name: string) => maySee(peer.identity, name) }
+            return Effect.map(hub.topics(pattern, page), (topics) =>
+              pageOf(topics, ({ name }) => name, undefined, hub.maxAnswer)
+            )
           }),
           Effect.withSpan("Hub.topics")
         )
       case "stats":
         return Effect.withSpan(Effect.map(hub.metrics, encode), "Hub.metrics")
       default:
-        return answerGroupRequest(hub, method, body, identity) ?? Effect.fail("unknown-method")
+        return answerGroupRequest(hub, method, body, peer) ?? Effect.fail("unknown-method")
     }
   }

@@ -1,11 +1,13 @@
 /** What the hub shows of itself: its topics, and the gauges beside its counters. */
+import { Effect } from "effect"
 import type { Counters } from "../services/Counters.ts"
-import type { HubGauges } from "../services/HubMetrics.ts"
 import type { MessageLog, TopicPlace } from "../services/MessageLog.ts"
+import type { HubGauges } from "../services/MetricHandles.ts"
 import type { Connections } from "./Connections.ts"
 import type { Groups } from "./groups/Groups.ts"
 import type { Registry } from "./Registry.ts"
 import type { Topic } from "./Topic.ts"
+import type { NameSlice } from "./TopicNames.ts"
 
 export interface TopicInfo {
   readonly name: string
@@ -57,16 +59,55 @@ const storedInfoOf = (name: string, place: TopicPlace): TopicInfo => ({
   lastPublished: 0
 })
 
-export const topicsOf = (registry: Registry, pattern: string): ReadonlyArray<TopicInfo> => {
-  const topics: Array<TopicInfo> = []
-  registry.forEachTopic(pattern, (topic) => {
-    topics.push(infoOf(topic))
-  })
-  registry.forEachStored(pattern, (name, place) => {
-    topics.push(storedInfoOf(name, place))
-  })
-  return topics.sort((a, b) => (a.name < b.name ? -1 : 1))
+/** Which of the topics to show. */
+export interface TopicPage {
+  /** Those after this name. */
+  readonly after?: string | undefined
+  /** So many. */
+  readonly limit?: number | undefined
+  /** Those alone of which it is true. */
+  readonly sees?: (name: string) => boolean
 }
+
+const infoNamed = (registry: Registry, name: string): TopicInfo | undefined => {
+  const topic = registry.topics.get(name)
+  if (topic !== undefined) return infoOf(topic)
+  const place = registry.placeOf(name)
+  return place === undefined ? undefined : storedInfoOf(name, place)
+}
+
+/** In order of name, by code points. Of many topics, others run in between. */
+export const topicsOf = Effect.fnUntraced(function* (
+  registry: Registry,
+  pattern: string,
+  { after, limit = Number.POSITIVE_INFINITY, sees }: TopicPage = {}
+) {
+  const topics: Array<TopicInfo> = []
+  let from = after ?? ""
+  for (;;) {
+    const { last, names } = registry.names.slice(pattern, from)
+    for (const name of names) {
+      if (topics.length >= limit) return topics
+      const info = sees === undefined || sees(name) ? infoNamed(registry, name) : undefined
+      if (info !== undefined) topics.push(info)
+    }
+    if (last === undefined || topics.length >= limit) return topics
+    from = last
+    yield* Effect.yieldNow
+  }
+})
+
+/** How many topics there are beside the hub's own. Of many, others run in between. */
+export const countTopics = Effect.fnUntraced(function* (registry: Registry) {
+  let count = 0
+  for (let from: string | undefined = ""; from !== undefined; ) {
+    const slice: NameSlice = registry.names.slice(">", from)
+    count += slice.names.length
+    from = slice.last
+    if (from !== undefined) yield* Effect.yieldNow
+  }
+  return count
+})
 
 /** What went through in the last whole second; `tick` is to be called every second. */
 export class Rates {
@@ -84,21 +125,42 @@ export class Rates {
   }
 }
 
+/** Of more topics the mailboxes are looked at once in so many milliseconds, whoever asks how often. */
+const manyTopics = 10_000
+const lookInterval = 1000
+
+/** What waits in the mailboxes of all topics. */
+export class TopicQueues {
+  queued = 0
+  /** Share of the fullest that is in use. */
+  fullest = 0
+  private lookedAt = Number.NEGATIVE_INFINITY
+
+  look(registry: Registry): this {
+    const now = registry.system.steady()
+    if (registry.topics.size > manyTopics && now - this.lookedAt < lookInterval) return this
+    this.lookedAt = now
+    this.queued = 0
+    this.fullest = 0
+    const { queueBytes, queueSize } = registry.settings
+    registry.topics.forEach(({ bytes, messages }) => {
+      this.queued += messages
+      this.fullest = Math.max(this.fullest, messages / queueSize, bytes / queueBytes)
+    })
+    return this
+  }
+}
+
 /** Walks all topics and sessions: for those who ask, not for the hot path. */
 export const gaugesOf = (
   registry: Registry,
   connections: Connections,
   messageLog: MessageLog["Service"],
   groups: Groups,
-  rates: Rates
+  rates: Rates,
+  queues: TopicQueues
 ): HubGauges => {
-  const { queueBytes, queueSize } = registry.settings
-  let queued = 0
-  let fullest = 0
-  registry.topics.forEach((topic) => {
-    queued += topic.messages
-    fullest = Math.max(fullest, topic.messages / queueSize, topic.bytes / queueBytes)
-  })
+  const { fullest, queued } = queues.look(registry)
   let sessions = 0
   let waiting = 0
   let waitingBytes = 0

@@ -9,12 +9,15 @@ import { ByteWriter, encodeText } from "../protocol/Bytes.ts"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import type { Frame, FrameOf } from "../protocol/Frame.ts"
+import type { JsonCode } from "../protocol/json/Problem.ts"
 import { checkRecords, encodeRecord, type Message } from "../protocol/Message.ts"
 import type { Durability } from "../protocol/Position.ts"
 import { beginPublish, endPublish, maxRecordsPerFrame } from "../protocol/Publish.ts"
 import type { Transport } from "../protocol/Transport.ts"
 import { anonymous, type Identity } from "../services/auth/Identity.ts"
+import type { Flushable } from "./ActorSystem.ts"
 import { ClientFrames } from "./ClientFrames.ts"
+import { DeliveryMeter } from "./DeliveryMeter.ts"
 import type { ConnectionOptions, FrameHost, Served } from "./FrameHost.ts"
 import type { Outlet } from "./Outlet.ts"
 import type { Session } from "./Session.ts"
@@ -67,6 +70,8 @@ export class LocalConnection implements FrameHost, Served {
   readonly writer: LocalOutlet
   readonly sessions = new Map<number, Session>()
   readonly gone = Deferred.makeUnsafe<void>()
+  readonly hasClientGroups = true
+  receivers = 0
   readonly welcomed = true
   readonly identity: Identity
   isDraining = false
@@ -87,10 +92,49 @@ export class LocalConnection implements FrameHost, Served {
     return this.writer.isWaiting
   }
 
+  /** Milliseconds since 1970. */
+  get now(): number {
+    return this.options.registry.system.now()
+  }
+
+  /** Does `work` as one turn of the hub's. */
+  turn(work: () => void): void {
+    this.options.registry.system.turn(work)
+  }
+
+  /** Has `flush` called at the end of the turn. To be called once until then. */
+  flushLater(target: Flushable): void {
+    this.options.registry.system.markDirty(target)
+  }
+
+  /** Starts a fiber at once; it is interrupted when the hub has ended. */
+  fork(work: Effect.Effect<void>): void {
+    this.options.registry.system.fork(work)
+  }
+
+  /** Counts what is delivered here. */
+  meter(): DeliveryMeter {
+    return new DeliveryMeter(this.options.registry)
+  }
+
+  /** Counts and logs what the transport refused, so that it came to nobody here. */
+  refused(code: JsonCode, what: string | undefined): void {
+    const { id, identity, peer, transport } = this
+    this.options.refusals.add({ id, identity, peer, transport, code, what })
+  }
+
+  /** Whether the topic has room for so much now, so that it would not wait with everything before it. */
+  hasRoom(topic: string, messages: number, bytes: number): boolean {
+    const { settings, topics } = this.options.registry
+    const found = topics.get(topic)
+    if (found === undefined || found.messages === 0) return true
+    return found.messages + messages <= settings.queueSize && found.bytes + bytes <= settings.queueBytes
+  }
+
   /** Does what the frame says, as for any client. The answers come to the outlet. */
   send(frame: Frame): void {
     if (this.isEnded) return
-    this.options.registry.system.turn(() => {
+    this.turn(() => {
       const reason = this.frames.handle(frame)
       if (reason !== undefined) this.end(reason)
     })
@@ -98,7 +142,7 @@ export class LocalConnection implements FrameHost, Served {
 
   /** Answers a request as the hub would answer the frame. */
   request(method: string, body: Uint8Array): Effect.Effect<Uint8Array, ErrorCode> {
-    return this.options.answer(method, body, this.identity)
+    return this.options.answer(method, body, this)
   }
 
   readonly requests = {
@@ -139,7 +183,7 @@ export class LocalConnection implements FrameHost, Served {
       })
       const found = this.options.registry.topicNamed(topic)
       if (typeof found === "string") return refuse(found)
-      this.options.registry.system.fork(found.tell(batch))
+      this.fork(found.tell(batch))
     })
   }
 
@@ -152,6 +196,7 @@ export class LocalConnection implements FrameHost, Served {
     const { maxMessage, registry } = this.options
     if (messages.length === 0 || messages.length > maxRecordsPerFrame) return "malformed-batch"
     if (!this.identity.publish.allowsTopic(topic)) return "forbidden"
+    if (registry.isTooFarOff(options.deliverAt ?? 0)) return "delay-too-long"
     const name = encodeText(topic)
     const found = registry.topicOfBytes(name, 0, name.length)
     if (typeof found === "string") return found

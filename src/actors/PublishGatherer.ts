@@ -57,6 +57,7 @@ export class PublishGatherer {
     const header = this.header
     const records = checkRecords(bytes, header.records, end, header.count, this.maxMessage)
     if (records < 0) return records === -1 ? "malformed-batch" : "message-too-large"
+    if (header.deliverAt !== 0 && this.registry.isTooFarOff(header.deliverAt)) return "delay-too-long"
     const topic = this.topicOf(bytes)
     if (typeof topic === "string") return topic
     const batch = topic.gathering

@@ -50,6 +50,7 @@ const mistakes: ReadonlySet<JsonCode> = new Set<JsonCode>([
   "CONFLICT",
   "UNSUPPORTED_MEDIA_TYPE",
   "BAD_REQUEST",
+  "DELAY_TOO_LONG",
   "MISSING_TOPIC",
   "MISSING_MESSAGE",
   "MISSING_MESSAGE_ID",

@@ -19,6 +19,7 @@ import { IdMemory } from "./IdMemory.ts"
 import type { Subscription } from "./Subscription.ts"
 import { Topic } from "./Topic.ts"
 import { TopicIndex } from "./TopicIndex.ts"
+import { TopicNames } from "./TopicNames.ts"
 
 export interface RegistryOptions {
   readonly system: ActorSystem
@@ -55,6 +56,7 @@ export class Registry {
   readonly tracer: BatchTracer | undefined
   readonly index = new TopicIndex()
   readonly topics = new TopicTrie<Topic>()
+  readonly names: TopicNames
   readonly subscriptions = new PatternTrie<Subscription>()
   private readonly idMemory = new IdMemory()
   /** Of the session opened last. */
@@ -65,6 +67,7 @@ export class Registry {
 
   constructor(options: RegistryOptions) {
     this.options = options
+    this.names = new TopicNames((after) => options.messageLog.names(after))
     this.system = options.system
     this.counters = options.counters
     this.settings = options.settings
@@ -112,6 +115,7 @@ export class Registry {
     const log = messageLog.open(name, topic)
     topic.open(Effect.isEffect(log) ? untilOpened(name, log) : log)
     this.topics.set(name, topic)
+    this.names.add(name)
     this.index.add(topic)
     this.counters.topicsCreated++
     this.subscriptions.forEachMatch(name, (subscription) => {
@@ -136,24 +140,20 @@ export class Registry {
     return this.topics.get(name)?.log ?? this.options.messageLog.describe(name)
   }
 
-  /** Makes the topics that the pattern matches and that only the log knows of. */
-  wake(pattern: string): void {
-    if (isLiteral(pattern)) this.forEachStored(pattern, (name) => this.make(name, true))
-    else {
-      for (const name of this.options.messageLog.names())
-        if (matches(pattern, name) && this.topics.get(name) === undefined) this.make(name, true)
-    }
+  /** Whether a message that is to be held until then (ms) is refused. */
+  isTooFarOff(deliverAt: number): boolean {
+    return deliverAt - this.system.now() > this.settings.maxDelay
   }
 
-  /** The topics that the pattern matches and that only the log knows of. */
-  forEachStored(pattern: string, f: (name: string, place: TopicPlace) => void): void {
+  /** Makes the topics that the pattern matches and that only the log knows of. */
+  wake(pattern: string): void {
     const { messageLog } = this.options
-    const each = (name: string) => {
-      const place = this.topics.get(name) === undefined ? messageLog.describe(name) : undefined
-      if (place !== undefined) f(name, place)
+    const isClosed = (name: string) => this.topics.get(name) === undefined
+    if (isLiteral(pattern)) {
+      if (isClosed(pattern) && messageLog.describe(pattern) !== undefined) this.make(pattern, true)
+      return
     }
-    if (isLiteral(pattern)) each(pattern)
-    else for (const name of messageLog.names()) if (matches(pattern, name)) each(name)
+    for (const name of messageLog.names()) if (matches(pattern, name) && isClosed(name)) this.make(name, true)
   }
 
   /**
@@ -177,6 +177,7 @@ export class Registry {
   private letGo(topic: Topic): Effect.Effect<boolean, MessageLogError> {
     this.index.removeAll(new Set([topic]))
     this.topics.delete(topic.name)
+    this.names.remove(topic.name)
     this.options.topicRemoved(topic)
     return Effect.as(topic.log.remove, true)
   }
@@ -228,6 +229,7 @@ export class Registry {
     this.index.removeAll(idle)
     for (const topic of idle) {
       this.topics.delete(topic.name)
+      this.names.remove(topic.name)
       topic.log.close()
     }
     this.counters.topicsPassivated += idle.size

@@ -47,7 +47,7 @@ export class RequestQueue {
       const { request, method, body } = next
       yield* Effect.yieldNow
       if (this.writer.isControlFull) yield* this.writer.peerReads
-      yield* Effect.match(this.options.answer(method, body, this.host.identity), {
+      yield* Effect.match(this.options.answer(method, body, this.host), {
         onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
         onFailure: (code) => this.fail(request, code, method)
       })

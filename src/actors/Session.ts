@@ -21,8 +21,21 @@ const innocent: ReadonlySet<CloseReason> = new Set([
   "token-expired"
 ])
 
+const tooMany: Readonly<Record<"session" | "connection", readonly [ErrorCode, string]>> = {
+  session: [
+    "limit-reached",
+    "this session has as many subscriptions as it may (`maxSubscriptionsPerSession`)"
+  ],
+  connection: [
+    "limit-reached",
+    "the sessions of this connection have as many subscriptions as they may (`maxSubscriptionsPerConnection`)"
+  ]
+}
+
 /** The connection that it is on. */
 export interface SessionOwner {
+  /** Subscriptions and memberships of all its sessions; each session counts its own. */
+  receivers: number
   /** `subscription` is the one on whose account, or 0. */
   readonly sessionClosed: (session: Session, reason: CloseReason, subscription: number) => void
   /** Counts messages that were refused. */
@@ -102,6 +115,7 @@ export class Session implements Publisher {
   subscribe(options: SubscriptionOptions): Subscription {
     const subscription = new Subscription(this, options)
     this.subscriptions.set(options.id, subscription)
+    this.owner.receivers++
     this.hub.addSubscription(subscription)
     return subscription
   }
@@ -110,6 +124,7 @@ export class Session implements Publisher {
     const subscription = this.subscriptions.get(id)
     if (subscription === undefined) return false
     this.subscriptions.delete(id)
+    this.owner.receivers--
     this.hub.removeSubscription(subscription)
     subscription.close()
     return true
@@ -121,12 +136,24 @@ export class Session implements Publisher {
   }
 
   /** Why it may not have one more subscription or membership of this number. */
-  mayNotAdd(id: number): ErrorCode | undefined {
-    if (this.receiver(id) !== undefined) return "subscription-exists"
-    const { maxSubscriptionsPerSession } = this.hub.settings
-    return this.subscriptions.size + this.members.size >= maxSubscriptionsPerSession
-      ? "limit-reached"
-      : undefined
+  mayNotAdd(id: number): readonly [ErrorCode, string?] | undefined {
+    if (this.receiver(id) !== undefined) return ["subscription-exists"]
+    const { maxSubscriptionsPerConnection, maxSubscriptionsPerSession } = this.hub.settings
+    if (this.subscriptions.size + this.members.size >= maxSubscriptionsPerSession) return tooMany.session
+    return this.owner.receivers >= maxSubscriptionsPerConnection ? tooMany.connection : undefined
+  }
+
+  addMember(member: Member): void {
+    this.members.set(member.id, member)
+    this.owner.receivers++
+  }
+
+  /** Answers `false` if it is none of its members. */
+  dropMember(member: Member): boolean {
+    if (!this.members.delete(member.id)) return false
+    member.closed = true
+    this.owner.receivers--
+    return true
   }
 
   memberOf(group: string): Member | undefined {
@@ -138,15 +165,14 @@ export class Session implements Publisher {
   leave(id: number): boolean {
     const member = this.members.get(id)
     if (member === undefined) return false
-    this.members.delete(id)
+    this.dropMember(member)
     member.leave(false, "")
     return true
   }
 
   /** Ends a membership as the hub wishes. */
   removeMember(member: Member, reason: CloseReason): void {
-    if (!this.members.delete(member.id)) return
-    member.closed = true
+    if (!this.dropMember(member)) return
     this.outlet.control({ _tag: "Left", session: this.number, subscription: member.id, reason })
   }
 
@@ -171,8 +197,10 @@ export class Session implements Publisher {
     this.closed = true
     this.hub.sessionClosed(this.id)
     for (const id of [...this.subscriptions.keys()]) this.unsubscribe(id)
-    for (const member of this.members.values()) member.leave(!innocent.has(reason), reason)
-    this.members.clear()
+    for (const member of [...this.members.values()]) {
+      member.leave(!innocent.has(reason), reason)
+      this.dropMember(member)
+    }
     this.hub.system.fork(Scope.close(this.scope, Exit.void))
     this.owner.sessionClosed(this, reason, subscription)
   }

@@ -50,7 +50,9 @@ const groupFields = {
   maxDeliveries: Schema.Number,
   maxInFlight: Schema.Number,
   backoff: Schema.Number,
-  maxBackoff: Schema.Number
+  maxBackoff: Schema.Number,
+  /** Milliseconds without a member after which it is removed; absent if it never is. */
+  inactiveThreshold: Schema.optionalKey(Schema.Number)
 }
 
 const GroupInfoSchema = Schema.Struct(groupFields)

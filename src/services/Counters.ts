@@ -28,6 +28,7 @@ export class Counters {
   actorFailures = 0
   topicsCreated = 0
   topicsPassivated = 0
+  groupsExpired = 0
   spansSkipped = 0
   /** Delivery latency: upper bounds in milliseconds, how many messages were at or below each, and the rest. */
   readonly latencyBounds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]

@@ -50,6 +50,8 @@ export interface HubMetrics extends HubGauges {
   readonly actorFailures: number
   readonly topicsCreated: number
   readonly topicsPassivated: number
+  /** Groups that were removed because nobody used them. */
+  readonly groupsExpired: number
   /** Spans of sampled batches not made, because there were too many in a second. */
   readonly spansSkipped: number
   /** Milliseconds from the hub's reading of a message to its writing of it. */

@@ -139,8 +139,8 @@ export class MessageLog extends Context.Service<
     readonly open: (topic: string, owner: LogOwner) => TopicLog | Effect.Effect<TopicLog, MessageLogError>
     /** Bytes kept for all topics together. */
     readonly bytes: () => number
-    /** Names of the topics that outlive the process, open or not. */
-    readonly names: () => Iterable<string>
+    /** Names of the topics that outlive the process, open or not, in the order of their bytes; those after `after`. */
+    readonly names: (after?: string) => Iterable<string>
     /** Of a topic that outlives the process; `undefined` of any other. */
     readonly describe: (topic: string) => TopicPlace | undefined
     /**

@@ -150,8 +150,8 @@ export const make = Effect.fnUntraced(function* (options: LmdbOptions) {
     return { epoch: record.epoch, firstOffset, nextOffset, messages, bytes }
   }
 
-  function* names(): Generator<string> {
-    let from: Uint8Array | undefined = new Uint8Array([0])
+  function* names(after = ""): Generator<string> {
+    let from: Uint8Array | undefined = new Uint8Array([...encodeText(after), 0])
     while (from !== undefined) {
       const keys: ReadonlyArray<Uint8Array> = [
         ...environment.topics.getKeys({ start: from, limit: namesAtOnce })

@@ -63,6 +63,10 @@ export const countMetrics: Readonly<Record<CountKey, Metric.Counter<number>>> = 
   actorFailures: counter("polestar_actor_failures_total", "Actors that failed and were restarted."),
   topicsCreated: counter("polestar_topics_created_total", "Topics made."),
   topicsPassivated: counter("polestar_topics_passivated_total", "Topics let go of because they were idle."),
+  groupsExpired: counter(
+    "polestar_groups_expired_total",
+    "Groups removed because they had no member for too long."
+  ),
   spansSkipped: counter(
     "polestar_spans_skipped_total",
     "Spans of sampled batches not made, because there were too many in a second."

@@ -2,8 +2,7 @@
  * How many messages one client may publish in a minute, by whatever it publishes: one count for all transports. It is
  * kept in this process, and asked in the turn in which the messages come.
  */
-import { Duration, Effect, Exit } from "effect"
-import { RateLimiter } from "effect/persistence"
+import { Clock, Effect } from "effect"
 import { type Identity, identityKey } from "./auth/Identity.ts"
 
 export interface PublishRate {
@@ -25,69 +24,79 @@ export interface PublishRate {
   readonly takeWhole: (key: string, messages: number, limit: number) => number | undefined
 }
 
-/** Clients that are remembered; beyond that all begin anew, which is seldom and harmless. */
+/**
+ * Clients that are remembered, which the library's limiter in memory does not bound. Beyond that those are forgotten, and
+ * have their whole share again, that did not ask while half as many others came.
+ */
 const maxClients = 100_000
 
 const minute = 60_000
 
-const makeLimiter = Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory)
+interface Share {
+  taken: number
+  /** When all that was taken has come back, by a clock that nobody sets. Until then nothing comes back. */
+  until: number
+}
 
-export const makePublishRate: Effect.Effect<PublishRate> = Effect.gen(function* () {
-  const context = yield* Effect.context<never>()
-  // Neither making one nor asking it waits for anything.
-  const runSync = Effect.runSyncExitWith(context)
-  const begin = () => Effect.runSyncWith(context)(makeLimiter)
-  let limiter = begin()
-  const clients = new Set<string>()
-  const remember = (key: string) => {
-    if (clients.has(key)) return
-    if (clients.size >= maxClients) {
-      clients.clear()
-      limiter = begin()
+class Shares {
+  private readonly clock: Clock.Clock
+  private recent = new Map<string, Share>()
+  private older = new Map<string, Share>()
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+
+  of(key: string): Share {
+    const now = this.now()
+    const share = this.recent.get(key) ?? this.remembered(key)
+    if (share.until > now) return share
+    share.taken = 0
+    share.until = now
+    return share
+  }
+
+  take(share: Share, messages: number, limit: number): void {
+    share.taken += messages
+    share.until += (messages * minute) / limit
+  }
+
+  private remembered(key: string): Share {
+    const share = this.older.get(key) ?? { taken: 0, until: 0 }
+    if (this.recent.size >= maxClients / 2) {
+      this.older = this.recent
+      this.recent = new Map()
     }
-    clients.add(key)
+    this.recent.set(key, share)
+    return share
   }
-  const consume = (
-    key: string,
-    tokens: number,
-    limit: number,
-    onExceeded: "fail" | "delay"
-  ): { readonly wait: number | undefined; readonly left: number } => {
-    const taking = limiter.consume({ key, limit, tokens, window: minute, onExceeded })
-    const exit = runSync(
-      Effect.match(taking, {
-        onSuccess: ({ remaining }) => ({ wait: undefined, left: remaining }),
-        onFailure: ({ reason }) => ({
-          wait: reason._tag === "RateLimitExceeded" ? Duration.toMillis(reason.retryAfter) : minute,
-          left: 0
-        })
-      })
-    )
-    return Exit.isSuccess(exit) ? exit.value : { wait: minute, left: 0 }
-  }
-  const take: PublishRate["take"] = (key, messages, limit) => {
-    if (limit === 0) return undefined
-    remember(key)
-    return consume(key, messages, limit, "fail").wait
+}
+
+export const makePublishRate: Effect.Effect<PublishRate> = Effect.map(Clock.Clock, (clock) => {
+  const shares = new Shares(clock)
+  /** `messages` are to fit in what is left, and `counted` are taken. */
+  const takeIfLeft = (key: string, messages: number, limit: number, counted: number): number | undefined => {
+    const share = shares.of(key)
+    if (messages > limit) return minute
+    if (share.taken + messages > limit) return share.until - shares.now()
+    shares.take(share, counted, limit)
+    return undefined
   }
   return {
-    take,
+    take: (key, messages, limit) => (limit === 0 ? undefined : takeIfLeft(key, messages, limit, messages)),
     takeSome: (key, messages, limit) => {
       if (limit === 0 || messages === 0) return { taken: messages, wait: undefined }
-      remember(key)
-      // How many are left is only said to whoever takes one.
-      const { left, wait } = consume(key, 1, limit, "fail")
-      if (wait !== undefined) return { taken: 0, wait }
-      const more = Math.min(messages - 1, left)
-      if (more > 0) consume(key, more, limit, "fail")
-      const isAll = more === messages - 1
-      return { taken: more + 1, wait: isAll ? undefined : (consume(key, 1, limit, "fail").wait ?? minute) }
+      const share = shares.of(key)
+      const taken = Math.min(messages, Math.max(0, limit - share.taken))
+      shares.take(share, taken, limit)
+      return { taken, wait: taken === messages ? undefined : share.until - shares.now() }
     },
-    takeWhole: (key, messages, limit) => {
-      const wait = take(key, Math.min(messages, limit), limit)
-      if (wait === undefined && limit > 0 && messages > limit) consume(key, messages - limit, limit, "delay")
-      return wait
-    }
+    takeWhole: (key, messages, limit) =>
+      limit === 0 ? undefined : takeIfLeft(key, Math.min(messages, limit), limit, messages)
   }
 })
 

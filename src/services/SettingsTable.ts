@@ -143,7 +143,15 @@ export const settingsTable = {
     minimum: 1,
     maximum: 1_000_000,
     unit: "subscriptions",
-    description: "Subscriptions that one session may hold."
+    description:
+      "Subscriptions and memberships of groups that one session may hold: a message comes to each that it matches. Beyond it a further one is refused (limit-reached)."
+  }),
+  maxSubscriptionsPerConnection: integer({
+    default: 10_000,
+    minimum: 1,
+    maximum: 1_000_000,
+    unit: "subscriptions",
+    description: "The same of all sessions of one connection together."
   }),
   maxTopics: integer({
     default: 1_000_000,

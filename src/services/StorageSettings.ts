@@ -69,12 +69,34 @@ export const storageSettings = {
     maximum: 1024 * TIB,
     description: "Bytes of messages that wait for their time."
   }),
+  maxDelay: milliseconds({
+    default: 30 * DAY,
+    minimum: 1,
+    maximum: 3650 * DAY,
+    description:
+      "How far off the time of a message may be (`deliver_at`, `deliverAt`, `delay`); beyond it the publish is refused (delay-too-long)."
+  }),
   maxGroups: integer({
-    default: 1000,
+    default: 10_000,
     minimum: 1,
     maximum: 1_000_000,
     unit: "groups",
     description: "Groups that may exist at once."
+  }),
+  maxGroupsPerClient: integer({
+    default: 1000,
+    minimum: 1,
+    maximum: 1_000_000,
+    unit: "groups",
+    description:
+      "Groups that one identity, or one address, may have made of those that exist; beyond it a further one is refused (too-many-groups)."
+  }),
+  clientGroupInactiveThreshold: milliseconds({
+    default: DAY,
+    minimum: 0,
+    maximum: 3650 * DAY,
+    description:
+      "A group that a `client_id` made is removed, with what it had not done, once it has had no member for this long. 0 is never."
   }),
   groupAckWait: milliseconds({
     default: 30 * SECOND,

@@ -22,6 +22,24 @@ const replayed = (client: WireClient) =>
   })
 
 describe("delays - until its time", () => {
+  it.effect("delays - a time that is too far off is refused, and nothing is held for it", () =>
+    Effect.gen(function* () {
+      const client = yield* greeted()
+      yield* client.subscribe("a")
+      yield* TestClock.adjust(500)
+      client.publish("a", ["never"], { deliverAt: 1501, receipt: true })
+      client.publish("a", ["then"], { deliverAt: 1500, receipt: true })
+      client.publish("a", ["now"], { receipt: true })
+      const { code, firstSequence, message } = yield* client.next("Rejected")
+      assert.deepStrictEqual([code, firstSequence], ["delay-too-long", 1])
+      assert.include(message, "maxDelay")
+      assert.deepInclude(yield* client.next("Receipt"), { position: nowhere, firstSequence: 2 })
+      assert.deepStrictEqual(yield* delivered(client), ["now"])
+      yield* TestClock.adjust(2000)
+      assert.deepStrictEqual(yield* delivered(client), ["then"])
+    }).pipe(Effect.provide(hubWith({ maxDelay: 1000 })))
+  )
+
   it.effect("delays - a message that is held is neither delivered nor replayed nor a group's", () =>
     Effect.gen(function* () {
       const client = yield* greeted()

@@ -106,7 +106,8 @@ export const makeFailingLog = Effect.fnUntraced(function* (faults: Faults) {
   return MessageLog.of({
     bytes: inner.bytes,
     tidy: () => {},
-    names: () => (faults.outlivesHub ? [...topics.keys()] : []),
+    names: (after = "") =>
+      faults.outlivesHub ? [...topics.keys()].filter((name) => name > after).sort() : [],
     describe: (topic) => (faults.outlivesHub ? topics.get(topic)?.log : undefined),
     nextDue: inner.nextDue,
     due: (now, maxBytes) =>

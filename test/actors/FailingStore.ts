@@ -17,6 +17,8 @@ export class StoreFaults {
   holdsBack = false
   /** Whether every save is done later, though without being released, as on a disk. */
   isLate = false
+  /** Saves that were asked for. */
+  saves = 0
   /** Rises with each crash; what a store of an earlier life saves has no effect and is never answered. */
   life = 0
   readonly values = new Map<string, Uint8Array>()
@@ -51,6 +53,7 @@ export class StoreFaults {
   }
 
   save(waiting: Waiting): void {
+    this.saves++
     if (this.failures > 0) {
       this.failures--
       waiting.done(new StateStoreError({ reason: "full" }))

@@ -3,11 +3,13 @@ import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Hub } from "../../src/actors/Hub.ts"
 import { duplexPair } from "../../src/protocol/DuplexPair.ts"
+import { errorMessage } from "../../src/protocol/ErrorCode.ts"
 import { PatternSet } from "../../src/protocol/PatternSet.ts"
 import { Auth } from "../../src/services/Auth.ts"
 import { AuthError } from "../../src/services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../../src/services/auth/Identity.ts"
 import * as StateStoreMemory from "../../src/services/StateStoreMemory.ts"
+import { GroupClient } from "./groups/GroupClient.ts"
 import { hubWith, memoryLog } from "./TestHub.ts"
 import { WireClient } from "./WireClient.ts"
 
@@ -46,7 +48,7 @@ const hub = hubWith({}, memoryLog, StateStoreMemory.layer, auth)
 /** A client over a connection that the hub serves as one from outside. */
 const outside = Effect.gen(function* () {
   const [ours, theirs] = duplexPair()
-  yield* Effect.forkScoped((yield* Hub).serve(ours))
+  ;(yield* Hub).serve(ours)
   return new WireClient(theirs)
 })
 
@@ -139,6 +141,23 @@ describe("hub - who may do what", () => {
         ["billing", ">"]
       ]) {
         assert.strictEqual(yield* codeOf(client, ask("group.create", { name, pattern })), "forbidden")
+      }
+      // Of a group that it may not see it is told no more than of one that there is not.
+      const other = new GroupClient(trusted)
+      yield* other.join("hidden", "orders.eu")
+      yield* other.join("billing~2", "secrets", { subscription: 2 })
+      for (const name of ["hidden", "billing~2", "nowhere"]) {
+        for (const method of ["group", "group.pause", "group.resume", "group.remove", "group.reset"]) {
+          const asked = ask(method, { name, to: "now" })
+          const failed = yield* client
+            .next("Failure", ({ request }) => request === asked)
+            .pipe(Effect.map(({ code, message }) => [code, message]))
+          assert.deepStrictEqual(
+            failed,
+            ["unknown-group", errorMessage("unknown-group")],
+            `${method} ${name}`
+          )
+        }
       }
       assert.strictEqual(yield* codeOf(client, ask("topic.remove", { name: "secrets" })), "forbidden")
       assert.strictEqual(yield* codeOf(client, ask("dead.show", { topic: "$dead.billing.x" })), "forbidden")

@@ -16,7 +16,7 @@ const hubOf = (auth: Layer.Layer<Auth>) => hubWith({}, memoryLog, StateStoreMemo
 
 const admitted = Effect.fnUntraced(function* (token: string) {
   const [ours, theirs] = duplexPair()
-  yield* Effect.forkScoped((yield* Hub).serve(ours))
+  ;(yield* Hub).serve(ours)
   const client = new WireClient(theirs)
   client.answersPings = true
   client.hello({ token })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Hub } from "../../src/actors/Hub.ts"
 import type { ErrorCode } from "../../src/protocol/ErrorCode.ts"
+import { GroupClient } from "./groups/GroupClient.ts"
 import { hubWith } from "./TestHub.ts"
 import { greeted, numbered, sessionId, type WireClient } from "./WireClient.ts"
 
@@ -139,5 +140,52 @@ describe("session", () => {
       const other = yield* greeted(2)
       yield* other.subscribe("a")
     }).pipe(Effect.provide(hubWith({ maxSessionsPerConnection: 2, maxSubscriptionsPerSession: 3 })))
+  )
+
+  it.effect("session - there may be so many subscriptions of all sessions of a connection together", () =>
+    Effect.gen(function* () {
+      const client = yield* greeted(3)
+      const group = new GroupClient(client)
+      yield* client.subscribe("a")
+      yield* client.subscribe("a", { session: 2 })
+      yield* group.join("g", "a", { session: 3, subscription: 90 })
+      const refused = (request: number) =>
+        Effect.map(
+          client.next("Failure", (frame) => frame.request === request),
+          ({ code, message }) => {
+            assert.strictEqual(code, "limit-reached")
+            assert.include(message, "maxSubscriptionsPerConnection")
+          }
+        )
+      yield* refused(client.askToSubscribe("b", { session: 2 }).request)
+      yield* refused(group.askToJoin("h", "a", { session: 2, subscription: 91 }))
+      // What ends makes room: a subscription, a membership that is left, is refused or is removed, and a session.
+      client.unsubscribe(1)
+      yield* client.subscribe("b", { session: 2 })
+      yield* group.ask("group.remove", { name: "g" })
+      yield* group.join("g", "a", { session: 3, subscription: 92 })
+      client.unsubscribe(92, 3)
+      assert.strictEqual(
+        yield* group.joinFailure("g", "b", { session: 3, subscription: 93 }),
+        "group-mismatch"
+      )
+      yield* group.join("g", "a", { session: 3, subscription: 94 })
+      client.close(2)
+      for (const pattern of ["c", "d"]) yield* client.subscribe(pattern)
+      yield* refused(client.askToSubscribe("e").request)
+      const other = yield* greeted(1)
+      for (const pattern of ["a", "b", "c"]) yield* other.subscribe(pattern)
+    }).pipe(Effect.provide(hubWith({ maxSubscriptionsPerConnection: 3 })))
+  )
+
+  it.effect("session - one client cannot have a message sent to it without end", () =>
+    Effect.gen(function* () {
+      const client = yield* greeted()
+      for (let n = 0; n < 1000; n++) client.askToSubscribe("a")
+      const { request } = client.askToSubscribe("a")
+      const { code, message } = yield* client.next("Failure", (frame) => frame.request === request)
+      assert.strictEqual(code, "limit-reached")
+      assert.include(message, "maxSubscriptionsPerSession")
+    }).pipe(Effect.provide(hubWith({ maxSubscriptionsPerSession: 1000 })))
   )
 })

@@ -11,6 +11,8 @@ export class Unreadable {
   /** Offsets that cannot be read, of any topic; whether they are said to be lost, or were compacted away. */
   readonly missing = new Set<number>()
   isDamaged = false
+  /** How often a log was read. */
+  reads = 0
 }
 
 const failed = (topic: string) => new MessageLogError({ reason: "io", topic })
@@ -27,11 +29,12 @@ const without = (faults: Unreadable, read: Effect.Success<ReturnType<TopicLog["r
 
 const unreadable = (faults: Unreadable, name: string, log: TopicLog): TopicLog => {
   const read: TopicLog["read"] = (offset, maxBytes) =>
-    Effect.suspend(() =>
-      faults.unread.has(name)
+    Effect.suspend(() => {
+      faults.reads++
+      return faults.unread.has(name)
         ? Effect.fail(failed(name))
         : Effect.map(log.read(offset, maxBytes), (found) => without(faults, found))
-    )
+    })
   return new Proxy(log, {
     get: (target, property) => {
       if (property === "read") return read

@@ -14,6 +14,7 @@ import type { Message } from "../../src/protocol/Message.ts"
 import { Features, Op, protocolVersion, unlimitedCredit } from "../../src/protocol/Op.ts"
 import type { Overflow, Start } from "../../src/protocol/Position.ts"
 import { encodePublish, forEachMessage, topicBytesOf } from "../../src/protocol/Publish.ts"
+import { patience } from "../Patience.ts"
 
 /** A message as it was delivered. */
 export interface Received extends Message {
@@ -60,9 +61,6 @@ export interface PublishOptions {
   readonly ttl?: number
   readonly deliverAt?: number
 }
-
-/** Real milliseconds after which a frame that is waited for is given up: only ever reached by a test that fails. */
-const patience = 10_000
 
 export const sessionId = (number: number): string =>
   `00000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`

@@ -114,7 +114,7 @@ describe("settings - files of variables", () => {
       const started = performance.now()
       parseEnvFile(".env", part.repeat(FILE_LIMIT / part.length))
       parseEnvFile(".env", `A=${part.repeat(FILE_LIMIT / part.length)}"`)
-      assert.isBelow(performance.now() - started, 2000)
+      assert.isBelow(performance.now() - started, 10_000)
     }
   })
 })

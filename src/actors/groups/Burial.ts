@@ -1,42 +1,24 @@
 /**
- * Moves messages that failed too often to their dead-letter topic. The group lets go of one only when its dead letter is
- * stored; if that fails, it is tried again.
+ * Moves messages that failed too often to their dead-letter topic, many at a time. The group lets go of one only when its
+ * dead letter is stored; if that fails, it is tried again.
  */
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import type { Batch, Publisher } from "../../protocol/Batch.ts"
 import type { ErrorCode } from "../../protocol/ErrorCode.ts"
-import type { Message } from "../../protocol/Message.ts"
-import { forEachMessage } from "../../protocol/Publish.ts"
-import { Lost, type MessageLogError } from "../../services/MessageLog.ts"
+import type { MessageLogError } from "../../services/MessageLog.ts"
 import type { Topic } from "../Topic.ts"
-import { deadLetterBatch, deadLetterTopic } from "./DeadLetter.ts"
-import type { Group, GroupLane } from "./Group.ts"
+import { findBuried } from "./Buried.ts"
+import { deadLetterBatch, deadLetterTopic, type Letter } from "./DeadLetter.ts"
+import { readDying } from "./DyingMessages.ts"
+import type { Group } from "./Group.ts"
+import type { GroupLane } from "./GroupLane.ts"
 import { isOpenSoon } from "./GroupReader.ts"
 
 /** Milliseconds before a dead letter that could not be stored is tried again. */
 const retryAfter = 1000
 
-/** Messages that are buried together. */
-const burialsAtOnce = 64
 /** Bytes that the headers of a dead letter may take in a frame, which has room for more. */
 const headerRoom = 65_536
-
-interface Dying {
-  readonly offset: number
-  readonly failures: number
-  readonly time: number
-  readonly error: string
-}
-
-/** The first of a lane's messages that are to be buried. */
-const dyingOf = ({ lane }: GroupLane): ReadonlyArray<Dying> => {
-  const dying: Array<Dying> = []
-  for (const { count, error, failures, offset, until } of lane.dyingEntries()) {
-    for (let at = offset; at < offset + count; at++) dying.push({ offset: at, failures, time: until, error })
-    if (dying.length >= burialsAtOnce) return dying.slice(0, burialsAtOnce)
-  }
-  return dying
-}
 
 export class Burial {
   private readonly group: Group
@@ -85,7 +67,7 @@ export class Burial {
     }
   })
 
-  /** Buries some of a lane's dying messages, and saves that once. */
+  /** Buries many of a lane's dying messages, and has that saved once. */
   private readonly burySome = Effect.fnUntraced(
     { self: this },
     function* (this: Burial, place: GroupLane): Effect.fn.Return<void, ErrorCode | MessageLogError> {
@@ -95,72 +77,71 @@ export class Burial {
       if (!(yield* isOpenSoon(topic))) return yield* Effect.fail<ErrorCode>("topic-failed")
       group.align(place, topic)
       const { generation } = place
-      const buried = yield* Effect.forEach(
-        dyingOf(place),
-        (dying) =>
-          Effect.map(this.bury(place, topic, dying), (isThere) => ({ offset: dying.offset, isThere })),
-        { concurrency: burialsAtOnce }
-      )
-      if (place.generation !== generation) return
-      group.update(place, (lane) => {
-        for (const { offset } of buried) lane.acknowledge(offset, offset + 1)
-      })
-      group.save(place)
-      for (const { isThere, offset } of buried) {
-        if (isThere) group.count("deadLettered", 1)
-        else group.lost(place, offset, offset + 1, 1)
+      const isOver = () => place.generation !== generation || group.closed
+      if (place.mayBeBuried) {
+        this.letGo(place, yield* findBuried(group.registry, group.name, place))
+        place.mayBeBuried = false
+        if (isOver()) return
       }
+      const { letters, missing } = yield* readDying(group.name, place, topic.log)
+      if (isOver()) return
+      const failure = yield* this.publishAll(place, letters, isOver)
+      if (isOver()) return
+      this.letGo(place, missing)
+      forEachRun(missing, (from, to) => group.lost(place, from, to, to - from))
+      group.save(place)
       // What stands after it in the order of its key may be delivered now.
       group.registry.system.turn(() => group.dispatch())
+      if (failure !== undefined) return yield* Effect.fail(failure)
     }
   )
 
-  /** Answers whether the message was still there. */
-  private bury(
-    place: GroupLane,
-    topic: Topic,
-    { error, failures, offset, time }: Dying
-  ): Effect.Effect<boolean, ErrorCode | MessageLogError> {
-    return Effect.flatMap(topic.log.read(offset, 1), ([found]) => {
-      if (found === undefined || found instanceof Lost || found.offset !== offset)
-        return Effect.succeed(false)
-      const { epoch, timestamp } = found
-      const death = { epoch, offset, timestamp, failures, time, error }
-      return Effect.as(this.publish(place.topic, firstOf(found), death), true)
-    })
+  private letGo(place: GroupLane, offsets: ReadonlyArray<number>): void {
+    forEachRun(offsets, (from, to) => this.group.update(place, (lane) => lane.acknowledge(from, to)))
   }
 
-  private publish(
-    topic: string,
-    message: Message,
-    death: {
-      readonly epoch: number
-      readonly offset: number
-      readonly timestamp: number
-      readonly failures: number
-      readonly time: number
-      readonly error: string
+  /** Lets go of those whose dead letters are stored, and answers why the others' are not. Others run in between. */
+  private readonly publishAll = Effect.fnUntraced(
+    { self: this },
+    function* (
+      this: Burial,
+      place: GroupLane,
+      letters: ReadonlyArray<Letter>,
+      isOver: () => boolean
+    ): Effect.fn.Return<ErrorCode | undefined, ErrorCode> {
+      if (letters.length === 0) return undefined
+      const { group } = this
+      const to = group.registry.topicNamed(deadLetterTopic(group.name, place.topic))
+      if (typeof to === "string") return yield* Effect.fail(to)
+      const maxBytes = group.registry.settings.maxMessageSize + headerRoom
+      const publishing: Array<Fiber.Fiber<ErrorCode | undefined>> = []
+      for (let from = 0; from < letters.length; ) {
+        if (from > 0) yield* Effect.yieldNow
+        const batch = deadLetterBatch(to, this.hubId, ++this.sequence, letters, from, maxBytes)
+        const offsets = letters.slice(from, from + batch.count).map(({ death }) => death.offset)
+        const published = this.publish(to, batch, () => {
+          if (isOver()) return
+          // At once, so that whoever sees the dead letter can give it to the group again.
+          this.letGo(place, offsets)
+          group.count("deadLettered", offsets.length)
+        })
+        publishing.push(yield* Effect.forkChild(published, { startImmediately: true }))
+        from += batch.count
+      }
+      let failure: ErrorCode | undefined
+      for (const published of publishing) failure = (yield* Fiber.join(published)) ?? failure
+      return failure
     }
-  ): Effect.Effect<void, ErrorCode> {
-    return Effect.suspend(() => {
-      const group = this.group.name
-      const to = this.group.registry.topicNamed(deadLetterTopic(group, topic))
-      if (typeof to === "string") return Effect.fail(to)
-      const { maxMessageSize } = this.group.registry.settings
-      const batch = deadLetterBatch(
-        to,
-        this.hubId,
-        ++this.sequence,
-        message,
-        { group, topic, ...death },
-        maxMessageSize + headerRoom
-      )
-      return Effect.callback<void, ErrorCode>((resume) => {
-        batch.publisher = new Undertaker(this.hubId, (code) =>
-          resume(code === undefined ? Effect.void : Effect.fail(code))
-        )
-        this.group.registry.system.fork(to.tell(batch))
+  )
+
+  /** Answers why not, once that is known, or nothing once it is stored. */
+  private publish(to: Topic, batch: Batch, stored: () => void): Effect.Effect<ErrorCode | undefined> {
+    return Effect.callback<ErrorCode | undefined>((resume) => {
+      batch.publisher = new Undertaker(this.hubId, (code) => {
+        if (code === undefined) stored()
+        resume(Effect.succeed(code))
       })
+      this.group.registry.system.fork(to.tell(batch))
     })
   }
 
@@ -170,14 +151,17 @@ export class Burial {
   }
 }
 
-const nothing: Message = { payload: new Uint8Array(0) }
-
-const firstOf = (batch: Batch): Message => {
-  let first = nothing
-  forEachMessage(batch.bytes, batch.start, batch.end, batch.skip, 1, (message) => {
-    first = message
-  })
-  return first
+/** Calls `f` for each run of offsets, which are in order, from its first to after its last. */
+const forEachRun = (offsets: ReadonlyArray<number>, f: (from: number, to: number) => void): void => {
+  for (let index = 0; index < offsets.length; ) {
+    const from = offsets[index]!
+    let to = from
+    while (offsets[index] === to) {
+      index++
+      to++
+    }
+    f(from, to)
+  }
 }
 
 /** The hub as the publisher of a dead letter. */

@@ -14,6 +14,7 @@ import type { Topic } from "../Topic.ts"
 import { Origin } from "./DeadLetter.ts"
 import type { Groups } from "./Groups.ts"
 import { OffsetSet } from "./OffsetSet.ts"
+import { requeue } from "./Outcomes.ts"
 import { Saver } from "./Saver.ts"
 
 export interface DeadLetterTopic {
@@ -224,6 +225,7 @@ export class DeadLetters {
   private giveAgain(headers: Readonly<Record<string, string>>): boolean {
     const group = this.groups.find(headers[Origin.group] ?? "")
     const topic = headers[Origin.topic] ?? ""
-    return group?.requeue(topic, Number(headers[Origin.epoch]), Number(headers[Origin.offset])) ?? false
+    if (group === undefined) return false
+    return requeue(group, topic, Number(headers[Origin.epoch]), Number(headers[Origin.offset]))
   }
 }

@@ -4,7 +4,8 @@
  */
 import { Effect } from "effect"
 import { sliceBatch } from "../../protocol/Batch.ts"
-import type { Group, GroupLane } from "./Group.ts"
+import type { Group } from "./Group.ts"
+import type { GroupLane } from "./GroupLane.ts"
 import { fillOne } from "./GroupReader.ts"
 import type { Member } from "./Member.ts"
 

@@ -8,45 +8,22 @@
  */
 import { Effect } from "effect"
 import type { Batch } from "../../protocol/Batch.ts"
-import type { Fate, OffsetRange } from "../../protocol/Position.ts"
-import { deadLetterPrefix } from "../../protocol/TopicName.ts"
 import type { Counters } from "../../services/Counters.ts"
 import type { StateStore } from "../../services/StateStore.ts"
 import { Alarm } from "../Alarm.ts"
 import type { Registry } from "../Registry.ts"
-import type { Session } from "../Session.ts"
 import type { Follower, Topic } from "../Topic.ts"
 import { Burial } from "./Burial.ts"
 import { Dispatcher } from "./Dispatcher.ts"
+import { type GroupLane, newGroupLane, rulesOf } from "./GroupLane.ts"
 import { align } from "./GroupReader.ts"
 import { encodeRecord, type GroupRecord, groupKey, laneKey } from "./GroupRecord.ts"
-import { Lane, type LaneRules } from "./Lane.ts"
+import { Lane } from "./Lane.ts"
 import type { Member } from "./Member.ts"
 import { Saver } from "./Saver.ts"
 
-/** The group's place in one topic. */
-export interface GroupLane {
-  readonly topic: string
-  readonly lane: Lane<Member>
-  /** Whether the log has more than the lane has taken. */
-  isBehind: boolean
-  /** Changes when the lane is reset, so that what was read before is not taken for what is wanted now. */
-  generation: number
-  /** Where the log ended when this hub found it: what stands before may have been delivered by the hub before it. */
-  foundEnd: number | undefined
-  /** Its log is not read before this time of the steady clock, after it could not be. */
-  notBefore: number
-}
-
 /** Milliseconds of difference that are not a clock that was set. */
 const leastSet = 1000
-
-/** Messages that are set aside in one topic at most; beyond it they become dead letters. */
-const maxParked = 10_000
-
-/** A dead letter that fails is delivered again for ever: it has no dead letters of its own. */
-const rulesOf = ({ options }: GroupRecord, topic: string): LaneRules =>
-  topic.startsWith(deadLetterPrefix) ? { ...options, maxDeliveries: 0 } : options
 
 export class Group implements Follower {
   readonly registry: Registry
@@ -61,6 +38,8 @@ export class Group implements Follower {
   isAwake = false
   /** Messages that members have. */
   inFlight = 0
+  /** When it lost its last member, or was last looked for to be joined, by the steady clock: since the hub began at most. */
+  private usedAt: number
   /** Messages that are to become dead letters. */
   private dying = 0
   private readonly dispatcher: Dispatcher
@@ -78,6 +57,7 @@ export class Group implements Follower {
     )
     this.dispatcher = new Dispatcher(this)
     this.burial = new Burial(this, hubId)
+    this.usedAt = registry.system.steady()
   }
 
   get name(): string {
@@ -99,7 +79,7 @@ export class Group implements Follower {
   begin(topic: string, epoch: number, offset: number, restored?: Lane<Member>): GroupLane {
     const lane = restored ?? new Lane<Member>(rulesOf(this.record, topic), epoch, offset)
     lane.rules = rulesOf(this.record, topic)
-    const place: GroupLane = { topic, lane, isBehind: true, generation: 0, foundEnd: undefined, notBefore: 0 }
+    const place = newGroupLane(topic, lane)
     this.lanes.set(topic, place)
     this.update(place, () => {})
     this.dying += lane.dying
@@ -155,6 +135,18 @@ export class Group implements Follower {
     this.dispatch()
   }
 
+  /** Somebody is about to join it. */
+  used(): void {
+    this.usedAt = this.registry.system.steady()
+  }
+
+  /** Whether it had no member for as long as it may. */
+  get isExpired(): boolean {
+    const { inactiveThreshold } = this.record.options
+    if (inactiveThreshold === undefined || this.members.length > 0) return false
+    return this.registry.system.steady() - this.usedAt >= inactiveThreshold
+  }
+
   join(member: Member): void {
     this.members.push(member)
     this.wake()
@@ -167,6 +159,7 @@ export class Group implements Follower {
     if (at < 0) return
     this.members.splice(at, 1)
     const now = this.registry.system.steady()
+    this.usedAt = now
     for (const place of this.lanes.values()) {
       if (place.lane.inFlight === 0) continue
       const changed = this.update(place, (lane) => lane.leave(member, now, isFailure, error))
@@ -174,55 +167,6 @@ export class Group implements Follower {
     }
     this.afterFailures()
     this.dispatch()
-  }
-
-  /** Done, for good. Positions that are not pending, or of another epoch, are passed over. */
-  acknowledge(topic: string, epoch: number, ranges: ReadonlyArray<OffsetRange>): void {
-    const place = this.lanes.get(topic)
-    if (place === undefined || place.lane.epoch !== epoch) return
-    let done = 0
-    this.update(place, (lane) => {
-      for (const { from, to } of ranges) {
-        // What the hub before this one delivered is not taken from the log yet, and must not come again.
-        lane.extendTo(Math.min(to, place.foundEnd ?? 0, this.registry.placeOf(topic)?.nextOffset ?? 0))
-        done += lane.acknowledge(from, to)
-      }
-    })
-    if (done === 0) return
-    this.count("acknowledged", done)
-    this.save(place)
-    this.dispatch()
-  }
-
-  /** What a session has and does not acknowledge. */
-  refuse(
-    session: Session,
-    topic: string,
-    epoch: number,
-    ranges: ReadonlyArray<OffsetRange>,
-    outcome: { readonly fate: Fate; readonly delay: number | undefined; readonly error: string }
-  ): void {
-    const place = this.lanes.get(topic)
-    if (place === undefined || place.lane.epoch !== epoch) return
-    const now = this.registry.system.steady()
-    const { error } = outcome
-    const fate = this.fateOf(place, outcome.fate)
-    const delay = fate === "hold" ? this.record.options.ackWait : outcome.delay
-    const isFor = (member: Member) => member.session === session
-    let changed = 0
-    this.update(place, (lane) => {
-      for (const { from, to } of ranges) changed += lane.refuse(from, to, isFor, fate, now, delay, error)
-    })
-    if (changed === 0 || fate === "hold") return
-    this.save(place)
-    this.afterFailures()
-    this.dispatch()
-  }
-
-  /** Dead letters have no dead letters of their own, and of what is set aside there is a limit. */
-  private fateOf({ lane, topic }: GroupLane, fate: Fate): Fate {
-    if (fate === "dead" && topic.startsWith(deadLetterPrefix)) return "park"
-    return fate === "park" && lane.parked >= maxParked ? "dead" : fate
   }
 
   /** Whether what its members have room for is still being read from the log. */
@@ -242,18 +186,6 @@ export class Group implements Follower {
     place.foundEnd = 0
     this.update(place, (lane) => lane.reset(epoch, offset))
     this.save(place)
-  }
-
-  /** Gives a message that was done with to the group again; `false` if its topic's log no longer has it. */
-  requeue(topic: string, epoch: number, offset: number): boolean {
-    const place = this.lanes.get(topic)
-    const log = this.registry.placeOf(topic)
-    if (place === undefined || place.lane.epoch !== epoch || log?.epoch !== epoch) return false
-    if (!Number.isSafeInteger(offset) || offset < log.firstOffset) return false
-    if (!this.update(place, (lane) => lane.requeue(offset))) return false
-    this.save(place)
-    this.dispatch()
-    return true
   }
 
   setPaused(isPaused: boolean): void {

@@ -11,7 +11,9 @@ import type { ClientFrames } from "../ClientFrames.ts"
 import type { FrameHost } from "../FrameHost.ts"
 import type { Session } from "../Session.ts"
 import type { Group } from "./Group.ts"
+import { shareOf } from "./Groups.ts"
 import { Member } from "./Member.ts"
+import { acknowledge, refuse } from "./Outcomes.ts"
 
 /** Members of one group. */
 const maxMembers = 1000
@@ -40,21 +42,26 @@ export class GroupFrames {
       )
     const { creditBytes, creditMessages } = this.frames.creditOf(frame)
     const member = new Member(session, frame.subscription, frame.group, creditMessages, creditBytes)
-    session.members.set(member.id, member)
-    const { groups } = this.host.options
+    session.addMember(member)
+    const { groups, registry } = this.host.options
+    const { clientGroupInactiveThreshold } = registry.settings
+    const expires = this.host.hasClientGroups && clientGroupInactiveThreshold > 0
     const joining = groups.findOrCreate({
       name: frame.group,
       pattern: frame.pattern,
       start: frame.start,
       order: frame.order,
-      options: givenOptions(frame)
+      owner: shareOf(this.host),
+      options: {
+        ...givenOptions(frame),
+        inactiveThreshold: expires ? clientGroupInactiveThreshold : undefined
+      }
     })
     session.fork(
       Effect.match(joining, {
         onSuccess: ({ created, group }) => this.joined(frame, member, group, created),
         onFailure: (code) => {
-          member.closed = true
-          session.members.delete(member.id)
+          session.dropMember(member)
           this.frames.fail(frame, code)
         }
       })
@@ -67,10 +74,10 @@ export class GroupFrames {
       this.frames.fail(frame, "unknown-subscription")
       return
     }
-    if (group.members.length >= maxMembers) {
-      member.closed = true
-      member.session.members.delete(member.id)
-      this.frames.fail(frame, "limit-reached")
+    const refusal = group.closed ? "unknown-group" : group.members.length >= maxMembers ? "limit-reached" : ""
+    if (refusal !== "") {
+      member.session.dropMember(member)
+      this.frames.fail(frame, refusal)
       return
     }
     member.group = group
@@ -88,7 +95,7 @@ export class GroupFrames {
   acknowledge(frame: FrameOf<"Ack">): undefined {
     const group = this.groupOf(frame)
     if (group === undefined) return
-    group.acknowledge(frame.topic, frame.epoch, frame.ranges)
+    acknowledge(group, frame.topic, frame.epoch, frame.ranges)
     this.confirm(frame, group)
   }
 
@@ -96,7 +103,7 @@ export class GroupFrames {
     const session = this.frames.sessionOf(frame.session)
     const group = this.groupOf(frame)
     if (group === undefined || session === undefined) return
-    group.refuse(session, frame.topic, frame.epoch, frame.ranges, {
+    refuse(group, session, frame.topic, frame.epoch, frame.ranges, {
       fate: frame.fate,
       delay: frame.delay === notGiven.u32 ? undefined : frame.delay,
       error: frame.error
@@ -148,8 +155,10 @@ const refusalOf = (session: Session, frame: FrameOf<"Join">, identity: Identity)
   if (frame.subscription === 0) return ["bad-request", "a subscription's number is not 0"]
   if (session.memberOf(frame.group) !== undefined)
     return ["subscription-exists", "this session has joined the group already"]
-  const taken = session.mayNotAdd(frame.subscription) ?? topicMissing(session, frame.pattern)
-  return taken === undefined ? undefined : [taken]
+  const taken = session.mayNotAdd(frame.subscription)
+  if (taken !== undefined) return taken
+  const missing = topicMissing(session, frame.pattern)
+  return missing === undefined ? undefined : [missing]
 }
 
 /** Where topics are not made by use, a group of one that does not exist is refused, as a subscription is. */

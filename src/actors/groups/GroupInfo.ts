@@ -1,6 +1,7 @@
 /** What the hub shows of its groups. */
 import type { Order } from "../../protocol/Position.ts"
-import type { Group, GroupLane } from "./Group.ts"
+import type { Group } from "./Group.ts"
+import type { GroupLane } from "./GroupLane.ts"
 
 /** Times in milliseconds; counts in messages, the last four since the hub started. */
 export interface GroupInfo {
@@ -24,6 +25,8 @@ export interface GroupInfo {
   readonly maxInFlight: number
   readonly backoff: number
   readonly maxBackoff: number
+  /** Without a member for so long it is removed; absent if it never is. */
+  readonly inactiveThreshold?: number
 }
 
 export interface LaneInfo {

@@ -2,7 +2,8 @@
 import { Effect } from "effect"
 import { Lost, type MessageLogError, type TopicLog } from "../../services/MessageLog.ts"
 import type { Topic } from "../Topic.ts"
-import type { Group, GroupLane } from "./Group.ts"
+import type { Group } from "./Group.ts"
+import type { GroupLane } from "./GroupLane.ts"
 
 /** Bytes that are read from a log at a time. */
 const fillBytes = 262_144
@@ -93,7 +94,8 @@ const readAgain = (
     const entry = lane.peek()
     if (place.generation !== generation || entry?.offset !== offset || entry.batch !== undefined) return
     const end = offset + entry.count
-    const found = read.find((item) => !(item instanceof Lost) && item.offset < end)
+    const index = read.findIndex((item) => !(item instanceof Lost) && item.offset < end)
+    const found = read[index]
     if (found === undefined || found instanceof Lost || found.offset > offset) {
       const to = found === undefined ? end : found.offset
       const missed = group.update(place, () => lane.acknowledge(offset, to))
@@ -103,7 +105,10 @@ const readAgain = (
       if (first === undefined || first instanceof Lost) group.lost(place, offset, to, missed)
       return
     }
-    // Also for the entries after it that the batch has messages of.
-    group.update(place, () => lane.supply(entry, found))
+    // Also for the entries after it: what was read for one must not be read again for each.
+    group.update(place, () => {
+      lane.supply(entry, found)
+      for (const item of read.slice(index + 1)) if (!(item instanceof Lost)) lane.supplyMore(item)
+    })
   })
 }

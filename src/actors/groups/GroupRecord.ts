@@ -14,7 +14,9 @@ const GroupOptionsSchema = Schema.Struct({
   maxInFlight: Schema.Number,
   /** Before the second delivery of a message that was refused; doubled for each one after that. */
   backoff: Schema.Number,
-  maxBackoff: Schema.Number
+  maxBackoff: Schema.Number,
+  /** Without a member for so long it is removed; if absent, never. */
+  inactiveThreshold: Schema.optionalKey(Schema.Number)
 })
 
 export type GroupOptions = typeof GroupOptionsSchema.Type
@@ -24,6 +26,8 @@ const GroupRecordSchema = Schema.fromJsonString(
     name: Schema.String,
     pattern: Schema.String,
     isPaused: Schema.Boolean,
+    /** Whose share of groups it is of; if absent, nobody's. */
+    owner: Schema.optionalKey(Schema.String),
     options: GroupOptionsSchema
   })
 )

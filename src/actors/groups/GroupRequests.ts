@@ -10,11 +10,12 @@ import { type Identity, mayRemoveTopic } from "../../services/auth/Identity.ts"
 import { mayUseGroup } from "../../services/auth/OwnGroups.ts"
 import type { MessageLogError } from "../../services/MessageLog.ts"
 import { pageOf } from "../HubPages.ts"
+import type { Peer } from "../Refusals.ts"
 import type { Registry } from "../Registry.ts"
 import type { DeadLetter, DeadLetters } from "./DeadLetters.ts"
 import type { Group } from "./Group.ts"
 import { groupInfoOf, lanesOf } from "./GroupInfo.ts"
-import { type Groups, offsetOf } from "./Groups.ts"
+import { type Groups, offsetOf, shareOf } from "./Groups.ts"
 
 export interface GroupAnswers {
   readonly registry: Registry
@@ -31,6 +32,7 @@ type Method = (asked: Asked, body: string | undefined) => Answer
 /** The hub, and who asks it. */
 interface Asked extends GroupAnswers {
   readonly identity: Identity
+  readonly peer: Peer
 }
 
 const maxLanes = 1000
@@ -59,7 +61,8 @@ const Create = Schema.Struct({
   maxDeliveries: Schema.optionalKey(Count),
   maxInFlight: Schema.optionalKey(Milliseconds),
   backoff: Schema.optionalKey(Milliseconds),
-  maxBackoff: Schema.optionalKey(Milliseconds)
+  maxBackoff: Schema.optionalKey(Milliseconds),
+  inactiveThreshold: Schema.optionalKey(Milliseconds)
 })
 const Dead = Schema.Struct({
   group: Schema.optionalKey(Schema.String),
@@ -101,8 +104,8 @@ const whoSees = (identity: Identity, topic: string, answer: Answer): Answer =>
 
 const groupNamed = ({ groups, identity }: Asked, name: string): Effect.Effect<Group, ErrorCode> => {
   const group = groups.find(name)
-  if (group === undefined) return Effect.fail("unknown-group")
-  if (!mayManage(identity, group)) return Effect.fail("forbidden")
+  // Whoever may not see a group is not told that there is one.
+  if (group === undefined || !mayManage(identity, group)) return Effect.fail("unknown-group")
   return Effect.as(group.awake, group)
 }
 
@@ -153,12 +156,14 @@ const create = Effect.fnUntraced(function* (answers: Asked, request: typeof Crea
     pattern,
     order,
     start: startOf(start, epoch),
+    owner: shareOf(answers.peer),
     options: {
       ackWait: request.ackWait,
       maxDeliveries: request.maxDeliveries,
       maxInFlight: request.maxInFlight,
       backoff: request.backoff,
-      maxBackoff: request.maxBackoff
+      maxBackoff: request.maxBackoff,
+      inactiveThreshold: request.inactiveThreshold
     }
   })
   return encode(groupInfoOf(group))
@@ -268,11 +273,11 @@ export const answerGroupRequest = (
   answers: GroupAnswers,
   name: string,
   body: Uint8Array,
-  identity: Identity
+  peer: Peer
 ): Effect.Effect<Uint8Array, ErrorCode> | undefined => {
   const found = methods.get(name)
   if (found === undefined) return undefined
-  return Effect.suspend(() => found({ ...answers, identity }, decodeText(body))).pipe(
+  return Effect.suspend(() => found({ ...answers, peer, identity: peer.identity }, decodeText(body))).pipe(
     Effect.catchTag("MessageLogError", (error) =>
       Effect.fail<ErrorCode>(error.reason === "full" ? "storage-full" : "topic-failed")
     ),

@@ -4,10 +4,13 @@
  */
 import { Effect, Semaphore } from "effect"
 import type { ErrorCode } from "../../protocol/ErrorCode.ts"
+import { logText } from "../../protocol/LogText.ts"
 import { matches } from "../../protocol/Pattern.ts"
 import type { Order, Start } from "../../protocol/Position.ts"
 import { MessageLogError, type TopicLog } from "../../services/MessageLog.ts"
+import { addressOf, limitKeyOf } from "../../services/PublishRate.ts"
 import type { StateStore, StateStoreError } from "../../services/StateStore.ts"
+import type { Peer } from "../Refusals.ts"
 import type { Registry } from "../Registry.ts"
 import type { Topic } from "../Topic.ts"
 import { Group } from "./Group.ts"
@@ -19,6 +22,9 @@ import type { Member } from "./Member.ts"
 /** Milliseconds that a new group may take to be saved. */
 const savePatience = 5000
 
+/** Names of groups in a line of the log. */
+const namesInLine = 5
+
 /** Options that may be left to the group, or for a new one to the hub's settings. */
 export type GivenOptions = { readonly [K in keyof Omit<GroupOptions, "order">]: number | undefined }
 
@@ -28,6 +34,8 @@ export interface GroupRequest {
   readonly start: Start
   readonly order: Order
   readonly options: GivenOptions
+  /** Whose share of groups a new one is of; `undefined` is nobody's. */
+  readonly owner: string | undefined
 }
 
 export interface Found {
@@ -104,7 +112,7 @@ export class Groups {
     return Effect.suspend(() => {
       const found = this.groups.get(request.name)
       // One that is being made is waited for.
-      return found !== undefined && found.saver.isIdle
+      return found?.saver.isIdle === true
         ? this.use(found, request)
         : this.making.withPermit(Effect.suspend(() => this.findOrMake(request)))
     })
@@ -118,9 +126,10 @@ export class Groups {
   private use(group: Group, { options, order, pattern }: GroupRequest): Effect.Effect<Found, ErrorCode> {
     const { record } = group
     if (record.pattern !== pattern || record.options.order !== order) return Effect.fail("group-mismatch")
-    const changed = { ...record.options, ...givenOf(options) }
-    const isSame = givenKeys.every((key) => changed[key] === record.options[key])
+    const changed = { ...record.options, ...givenOf(options), ...expiryOf(record.options, options) }
+    const isSame = changeableKeys.every((key) => changed[key] === record.options[key])
     if (!isSame) group.setRecord({ ...record, options: changed })
+    group.used()
     return Effect.as(group.awake, { group, created: false })
   }
 
@@ -129,6 +138,10 @@ export class Groups {
     function* (this: Groups, request: GroupRequest): Effect.fn.Return<Found, ErrorCode> {
       const { settings } = this.registry
       if (this.groups.size >= settings.maxGroups) return yield* Effect.fail<ErrorCode>("limit-reached")
+      const { owner } = request
+      if (owner !== undefined && this.countOf(owner) >= settings.maxGroupsPerClient)
+        return yield* Effect.fail<ErrorCode>("too-many-groups")
+      const { inactiveThreshold } = request.options
       const options: GroupOptions = {
         order: request.order,
         ackWait: settings.groupAckWait,
@@ -136,9 +149,16 @@ export class Groups {
         maxInFlight: settings.groupMaxInFlight,
         backoff: settings.groupBackoff,
         maxBackoff: settings.groupMaxBackoff,
-        ...givenOf(request.options)
+        ...givenOf(request.options),
+        ...(inactiveThreshold === undefined ? {} : { inactiveThreshold })
       }
-      const record: GroupRecord = { name: request.name, pattern: request.pattern, isPaused: false, options }
+      const record: GroupRecord = {
+        name: request.name,
+        pattern: request.pattern,
+        isPaused: false,
+        options,
+        ...(owner === undefined ? {} : { owner })
+      }
       const group = new Group(this.registry, this.store, record, this.hubId)
       const beginnings = this.beginnings(request)
       const begun = yield* Effect.mapError(beginnings, (): ErrorCode => "topic-failed")
@@ -154,6 +174,12 @@ export class Groups {
       return yield* Effect.fail<ErrorCode>("storage-full")
     }
   )
+
+  private countOf(owner: string): number {
+    let count = 0
+    for (const { record } of this.groups.values()) if (record.owner === owner) count++
+    return count
+  }
 
   /** Where the group begins in each topic that is there. */
   private readonly beginnings = Effect.fnUntraced(
@@ -176,6 +202,34 @@ export class Groups {
     }
   )
 
+  /** To be done at intervals: forgets the groups that had no member for as long as they may. */
+  readonly expire: Effect.Effect<void> = Effect.suspend(() => {
+    const expired = [...this.groups.values()].filter((group) => group.isExpired)
+    if (expired.length === 0) return Effect.void
+    // A new group of the same name is saved after this one was forgotten.
+    return this.making.withPermit(this.removeExpired(expired))
+  })
+
+  private readonly removeExpired = Effect.fn("Groups.expire")(
+    { self: this },
+    function* (this: Groups, expired: ReadonlyArray<Group>) {
+      const removed: Array<Group> = []
+      for (const group of expired) {
+        yield* Effect.yieldNow
+        // Somebody may have come meanwhile.
+        if (!group.isExpired || this.groups.get(group.name) !== group) continue
+        this.groups.delete(group.name)
+        group.remove()
+        removed.push(group)
+      }
+      if (removed.length === 0) return
+      this.registry.counters.groupsExpired += removed.length
+      const names = removed.slice(0, namesInLine).map(({ name }) => logText(name))
+      yield* Effect.logInfo("groups that nobody used were removed", { groups: removed.length, names })
+      for (const { saver } of removed) yield* saver.saved
+    }
+  )
+
   /** Forgets a group for good; `false` if there is none of that name. */
   readonly remove = Effect.fn("Groups.remove")(
     { self: this },
@@ -193,6 +247,19 @@ export class Groups {
 }
 
 const givenKeys = ["ackWait", "maxDeliveries", "maxInFlight", "backoff", "maxBackoff"] as const
+
+const changeableKeys = [...givenKeys, "inactiveThreshold"] as const
+
+/** A group that was made for good stays so, whoever joins it. */
+const expiryOf = (
+  { inactiveThreshold: present }: GroupOptions,
+  { inactiveThreshold: given }: GivenOptions
+): Partial<GroupOptions> => (present === undefined || given === undefined ? {} : { inactiveThreshold: given })
+
+/** Whose share of groups it is what a client makes: the identity's, or everyone's at an address. */
+export const shareOf = ({ identity, peer, transport }: Peer): string | undefined =>
+  // Whoever is in this process is not limited.
+  transport === "memory" ? undefined : limitKeyOf(identity, addressOf(peer))
 
 const givenOf = (options: GivenOptions): Partial<GroupOptions> =>
   Object.fromEntries(givenKeys.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]])))

@@ -17,6 +17,7 @@ import { type Entry, Slot } from "./Entry.ts"
 import { decodeLane, encodeLane } from "./LaneState.ts"
 import { Pending } from "./Pending.ts"
 import { forEachSingle } from "./SingleMessages.ts"
+import { supply, supplyFrom } from "./Supply.ts"
 
 export type { Entry, EntryState } from "./Entry.ts"
 
@@ -135,22 +136,12 @@ export class Lane<M> {
    * becomes an entry that has none. Nothing happens if the entry needs none of this any more.
    */
   supply(entry: Entry<M>, batch: Batch): number {
-    const slots = this.pendingEntries
-    const slot = slots.find(entry)
-    const end = batch.offset + batch.count
-    if (slot === undefined || slot.state !== "ready" || slot.batch !== undefined || end <= slot.offset)
-      return 0
-    const lost = batch.offset > slot.offset ? slots.drop(slot, slot.offset, batch.offset) : 0
-    for (const each of slots.within(slot.offset, end)) {
-      if (each.state !== "ready" || each.batch !== undefined) continue
-      if (end < each.end) slots.split(each, end)
-      const isWhole = each.offset === batch.offset && each.end === end
-      this.fill(
-        each,
-        isWhole ? batch : sliceBatch(batch, each.offset - batch.offset, each.end - batch.offset)
-      )
-    }
-    return lost
+    return supply(this.pendingEntries, this.rules.order, entry, batch)
+  }
+
+  /** Gives ready entries that have none the messages that the batch has of them. */
+  supplyMore(batch: Batch): void {
+    supplyFrom(this.pendingEntries, this.rules.order, batch.offset, batch)
   }
 
   /** The first `count` messages of a ready entry that is at hand are with a member until `until`; the rest stays ready. */
@@ -302,28 +293,5 @@ export class Lane<M> {
       if (until > now) this.pendingEntries.change(slot, "waiting", until)
       else this.pendingEntries.change(slot, "ready")
     }
-  }
-
-  /** The batch is exactly what the slot has none of. */
-  private fill(slot: Slot<M>, batch: Batch): void {
-    const slots = this.pendingEntries
-    if (this.rules.order === "any") {
-      slots.update(slot, () => {
-        slot.batch = batch
-        slot.priority = batch.priority
-      })
-      return
-    }
-    let left = slot
-    forEachSingle(batch, (single, key) => {
-      const own = left
-      if (own.count > single.count) left = slots.split(own, single.offset + single.count)
-      slots.update(own, () => {
-        own.batch = single
-        own.priority = single.priority
-        own.key = key
-        own.isKeyKnown = true
-      })
-    })
   }
 }

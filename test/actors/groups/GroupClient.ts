@@ -5,7 +5,7 @@ import type { ErrorCode } from "../../../src/protocol/ErrorCode.ts"
 import type { FrameOf } from "../../../src/protocol/Frame.ts"
 import { notGiven, unlimitedCredit } from "../../../src/protocol/Op.ts"
 import type { Fate, OffsetRange, Order, Start } from "../../../src/protocol/Position.ts"
-import type { HubLives } from "../HubLives.ts"
+import { type HubLives, hubLives } from "../HubLives.ts"
 import { greeted, type Received, type WireClient } from "../WireClient.ts"
 
 export interface JoinOptions {
@@ -190,3 +190,15 @@ export const memberOf = Effect.fnUntraced(function* (lives: HubLives, sessions =
 
 /** A client of the next hub, the present one being no more. */
 export const reborn = (lives: HubLives) => Effect.andThen(lives.restart, memberOf(lives))
+
+/** A hub's first life, and a member of the group `g` on the topic `a` that was delivered these and said nothing yet. */
+export const delivered = Effect.fnUntraced(function* (
+  texts: ReadonlyArray<string>,
+  options: JoinOptions = {}
+) {
+  const lives = yield* hubLives()
+  const before = yield* memberOf(lives)
+  yield* before.join("g", "a", options)
+  yield* before.wire.publishAndWait("a", texts)
+  return { lives, before, all: yield* before.received() }
+})

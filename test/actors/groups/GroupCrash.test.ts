@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { hubLives } from "../HubLives.ts"
 import { numbered } from "../WireClient.ts"
-import { attempts, memberOf, reborn, texts } from "./GroupClient.ts"
+import { attempts, delivered, memberOf, reborn, texts } from "./GroupClient.ts"
 
 describe("group - a crash around a publish", () => {
   for (const how of ["is sent again", "has an id"] as const) {
@@ -51,11 +51,7 @@ describe("group - a crash around a delivery", () => {
     "group - after the delivery, before the acknowledgement: it comes again, and has not failed",
     () =>
       Effect.gen(function* () {
-        const lives = yield* hubLives()
-        const before = yield* memberOf(lives)
-        yield* before.join("g", "a")
-        yield* before.wire.publishAndWait("a", numbered(3))
-        const all = yield* before.received()
+        const { all, before, lives } = yield* delivered(numbered(3))
         yield* before.ack("g", [all[1]!])
         const after = yield* reborn(lives)
         assert.deepInclude(yield* after.info("g"), { members: 0, lag: 2, inFlight: 0 })
@@ -67,11 +63,7 @@ describe("group - a crash around a delivery", () => {
   for (const order of ["any", "key"] as const) {
     it.effect(`group - what was delivered before a crash may be acknowledged after it, order ${order}`, () =>
       Effect.gen(function* () {
-        const lives = yield* hubLives()
-        const before = yield* memberOf(lives)
-        yield* before.join("g", "a", { order })
-        yield* before.wire.publishAndWait("a", numbered(4))
-        const all = yield* before.received()
+        const { all, lives } = yield* delivered(numbered(4), { order })
         const after = yield* reborn(lives)
         yield* after.join("g", "a", { order, creditMessages: 0 })
         yield* after.ack("g", [all[1]!, all[3]!])
@@ -87,11 +79,7 @@ describe("group - a crash around a delivery", () => {
 
   it.effect("group - up to a position, after a crash", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const before = yield* memberOf(lives)
-      yield* before.join("g", "a")
-      yield* before.wire.publishAndWait("a", numbered(4))
-      const all = yield* before.received()
+      const { all, lives } = yield* delivered(numbered(4))
       const after = yield* reborn(lives)
       yield* after.join("g", "a", { creditMessages: 0 })
       yield* after.acked(after.sendAckOf("g", all[0]!, [{ from: 0, to: 3 }]))
@@ -104,11 +92,7 @@ describe("group - a crash around a delivery", () => {
 describe("group - a crash around an acknowledgement", () => {
   it.effect("group - before it is saved it is not confirmed, and what it was for comes again", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const before = yield* memberOf(lives)
-      yield* before.join("g", "a")
-      yield* before.wire.publishAndWait("a", numbered(2))
-      const all = yield* before.received()
+      const { all, before, lives } = yield* delivered(numbered(2))
       lives.store.holdsBack = true
       const request = before.sendAck("g", all)
       yield* before.wire.settled
@@ -123,11 +107,7 @@ describe("group - a crash around an acknowledgement", () => {
 
   it.effect("group - after it is saved it does not come again, whether it was confirmed or not", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const before = yield* memberOf(lives)
-      yield* before.join("g", "a")
-      yield* before.wire.publishAndWait("a", numbered(3))
-      const all = yield* before.received()
+      const { all, before, lives } = yield* delivered(numbered(3))
       yield* before.ack("g", [all[0]!])
       lives.store.holdsBack = true
       const request = before.sendAck("g", [all[2]!])
@@ -143,11 +123,7 @@ describe("group - a crash around an acknowledgement", () => {
 
   it.effect("group - a second one for the same message is not confirmed before the first is saved", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const client = yield* memberOf(lives)
-      yield* client.join("g", "a")
-      yield* client.wire.publishAndWait("a", ["x"])
-      const all = yield* client.received()
+      const { all, before: client, lives } = yield* delivered(["x"])
       lives.store.holdsBack = true
       const requests = [client.sendAck("g", all), client.sendAck("g", all)]
       yield* client.wire.settled
@@ -161,11 +137,7 @@ describe("group - a crash around an acknowledgement", () => {
 
   it.effect("group - while the disk refuses nothing is confirmed; when it takes again, all is", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const client = yield* memberOf(lives)
-      yield* client.join("g", "a")
-      yield* client.wire.publishAndWait("a", numbered(2))
-      const all = yield* client.received()
+      const { all, before: client, lives } = yield* delivered(numbered(2))
       lives.store.failures = 3
       const first = client.sendAck("g", all.slice(0, 1))
       yield* client.wire.settled
@@ -187,12 +159,9 @@ describe("group - a crash around an acknowledgement", () => {
 
   it.effect("group - what a full disk did not take comes again after a crash", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const before = yield* memberOf(lives)
-      yield* before.join("g", "a")
-      yield* before.wire.publishAndWait("a", ["x"])
+      const { all, before, lives } = yield* delivered(["x"])
       lives.store.failures = 10
-      before.sendAck("g", yield* before.received())
+      before.sendAck("g", all)
       yield* before.wire.settled
       yield* TestClock.adjust(3000)
       lives.store.failures = 0
@@ -206,11 +175,11 @@ describe("group - a crash around an acknowledgement", () => {
 describe("group - a crash in redelivery", () => {
   it.effect("group - failures are still counted, and waits still hold", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const before = yield* memberOf(lives)
-      yield* before.join("g", "a", { backoff: 1000, maxDeliveries: 3, ackWait: 60_000 })
-      yield* before.wire.publishAndWait("a", numbered(3))
-      const all = yield* before.received()
+      const { all, before, lives } = yield* delivered(numbered(3), {
+        backoff: 1000,
+        maxDeliveries: 3,
+        ackWait: 60_000
+      })
       yield* before.refuse("g", [all[0]!])
       yield* before.refuse("g", [all[1]!], { delay: 0 })
       yield* before.refuse("g", [all[2]!], { fate: "park" })
@@ -236,11 +205,7 @@ describe("group - a crash in redelivery", () => {
 
   it.effect("group - the failure of a wait that ran out, or of a member that was lost, is counted", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const before = yield* memberOf(lives)
-      yield* before.join("g", "a", { ackWait: 100, backoff: 10_000 })
-      yield* before.wire.publishAndWait("a", ["x"])
-      yield* before.received()
+      const { before, lives } = yield* delivered(["x"], { ackWait: 100, backoff: 10_000 })
       yield* TestClock.adjust(100)
       yield* before.wire.settled
       const between = yield* reborn(lives)

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { type HubLives, hubLives } from "../HubLives.ts"
 import { numbered } from "../WireClient.ts"
-import { attempts, type GroupClient, memberOf, reborn, texts } from "./GroupClient.ts"
+import { attempts, delivered, type GroupClient, memberOf, reborn, texts } from "./GroupClient.ts"
 
 /** How many dead letters there are of `a`. */
 const lettersIn = (client: GroupClient) =>
@@ -14,12 +14,9 @@ const lettersIn = (client: GroupClient) =>
 
 describe("group - a crash in dead-lettering", () => {
   const dying = Effect.fnUntraced(function* () {
-    const lives = yield* hubLives()
-    const before = yield* memberOf(lives)
-    yield* before.join("g", "a", { maxDeliveries: 1 })
-    yield* before.wire.publishAndWait("a", ["x"])
+    const { all, before, lives } = yield* delivered(["x"], { maxDeliveries: 1 })
     lives.log.holdsBack.add("$dead.g.a")
-    yield* before.refuse("g", yield* before.received())
+    yield* before.refuse("g", all)
     yield* before.wire.settled
     assert.strictEqual(lives.log.waitingFor("$dead.g.a"), 1)
     yield* TestClock.adjust(10_000)
@@ -67,12 +64,9 @@ describe("group - a crash in dead-lettering", () => {
 
   it.effect("group - before the failure itself is saved: it has not died, and dies once", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const before = yield* memberOf(lives)
-      yield* before.join("g", "a", { maxDeliveries: 1 })
-      yield* before.wire.publishAndWait("a", ["x"])
+      const { all, before, lives } = yield* delivered(["x"], { maxDeliveries: 1 })
       lives.store.holdsBack = true
-      before.sendRefusal("g", yield* before.received())
+      before.sendRefusal("g", all)
       yield* before.wire.settled
       yield* TestClock.adjust(10)
       lives.store.holdsBack = false
@@ -156,11 +150,8 @@ describe("group - a crash around requests", () => {
 
   it.effect("group - that it is paused, reset or removed holds", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const first = yield* memberOf(lives)
-      yield* first.join("g", "a")
-      yield* first.wire.publishAndWait("a", numbered(3))
-      yield* first.ack("g", yield* first.received())
+      const { all, before: first, lives } = yield* delivered(numbered(3))
+      yield* first.ack("g", all)
       yield* first.ask("group.pause", { name: "g" })
       yield* first.ask("group.reset", { name: "g", to: { offset: 1 } })
       const second = yield* reborn(lives)
@@ -178,11 +169,7 @@ describe("group - a crash around requests", () => {
 
   it.effect("group - one that is made where one was removed outlives a slow disk", () =>
     Effect.gen(function* () {
-      const lives = yield* hubLives()
-      const client = yield* memberOf(lives)
-      yield* client.join("g", "a")
-      yield* client.wire.publishAndWait("a", ["x"])
-      const all = yield* client.received()
+      const { all, before: client, lives } = yield* delivered(["x"])
       lives.store.holdsBack = true
       client.sendAck("g", all)
       yield* client.wire.settled
@@ -204,11 +191,7 @@ describe("group - a crash around requests", () => {
   it.effect("group - a requeued dead letter is never in neither place", () =>
     Effect.gen(function* () {
       for (let saves = 0; saves < 5; saves++) {
-        const lives = yield* hubLives()
-        const before = yield* memberOf(lives)
-        yield* before.join("g", "a", { maxDeliveries: 1 })
-        yield* before.wire.publishAndWait("a", numbered(2))
-        const all = yield* before.received()
+        const { all, before, lives } = yield* delivered(numbered(2), { maxDeliveries: 1 })
         yield* before.refuse("g", all.slice(0, 1))
         yield* before.wire.settled
         lives.store.holdsBack = true

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { forEachMessage } from "../../../src/protocol/Publish.ts"
 import { MessageLog, type TopicLog } from "../../../src/services/MessageLog.ts"
+import { eventually } from "../../contracts/log/LogKit.ts"
 import { messageBatch, whole } from "../../contracts/TextBatches.ts"
 import { append, folder, life, type Opened, opened } from "./TestFolder.ts"
 
@@ -28,17 +29,6 @@ const lastOfEach = (keys: ReadonlyArray<string | undefined>) => {
 const batchOf = ({ owner }: Opened, keys: ReadonlyArray<string | undefined>) =>
   messageBatch(owner, [keys.map((key) => ({ key, payload: new Uint8Array(100) }))], 5)
 
-const until = (what: string, holds: () => boolean): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const end = Date.now() + 10_000
-    const look = (): void => {
-      if (holds()) resume(Effect.void)
-      else if (Date.now() > end) resume(Effect.die(new Error(`never: ${what}`)))
-      else setImmediate(look)
-    }
-    look()
-  })
-
 /** Lets so much time pass that it is compacted. */
 const compact = (log: TopicLog, messages: number) =>
   Effect.andThen(
@@ -46,7 +36,7 @@ const compact = (log: TopicLog, messages: number) =>
       log.expire(1_000_000)
       log.expire(100_000_000)
     }),
-    until(`${messages} messages are left`, () => log.messages === messages)
+    eventually(`${messages} messages are left`, () => log.messages === messages)
   )
 
 const random = (seed: number) => () => {

@@ -30,6 +30,7 @@ describe("lmdb topic log", () => {
         Effect.gen(function* () {
           const log = yield* MessageLog
           assert.deepStrictEqual([...log.names()], ["a"])
+          assert.deepStrictEqual([[...log.names("A")], [...log.names("a")]], [["a"], []])
           const a = yield* opened("a")
           assert.deepStrictEqual(
             [a.log.epoch, a.log.nextOffset, a.log.firstOffset, a.log.lastTimestamp, a.log.messages],

@@ -259,9 +259,6 @@ describe("websocket pressure", () => {
         assert.isBelow(ofMany, 4 * ofFew + 2000)
         peer.socket.terminate()
         yield* until(Effect.map(hub.metrics, ({ subscriptions }) => subscriptions === 0))
-      }).pipe(
-        Effect.scoped,
-        Effect.provide(Layer.fresh(webSocketHub({ maxSubscriptionsPerSession: 10_000 })))
-      )
+      }).pipe(Effect.scoped, Effect.provide(Layer.fresh(webSocketHub())))
   )
 })
