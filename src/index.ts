@@ -36,7 +36,7 @@ export type { ConsumeOptions, Handler, Handlers } from "./sdk/Consuming.ts"
 export type { Delivery, Dropped, Gap, Recovered, SubscriptionEvent, Undecodable } from "./sdk/Delivery.ts"
 export * as Failure from "./sdk/Failure.ts"
 export type { GroupConsumeOptions, GroupHandler, GroupHandlers } from "./sdk/GroupConsuming.ts"
-export type { GroupOptions, GroupStart } from "./sdk/GroupOptions.ts"
+export type { GroupOptions, GroupStart, NewGroupOptions } from "./sdk/GroupOptions.ts"
 export type {
   Delivered,
   GroupDelivery,

@@ -27,7 +27,7 @@ export class LineBudget {
   }
 
   private begin(second: number): void {
-    const { unsaid } = this
+    const unsaid = this.unsaid
     this.second = second
     this.lines = 0
     this.unsaid = 0

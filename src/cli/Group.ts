@@ -4,7 +4,7 @@ import { Command, Flag } from "effect/cli"
 import type { GroupDetail, GroupInfo, LaneInfo } from "../sdk/Administration.ts"
 import { Polestar } from "../sdk/Polestar.ts"
 import { confirm, yesFlag } from "./Confirm.ts"
-import { nameOf, pointOf } from "./Flags.ts"
+import { duration, durationOf, nameOf, pointOf } from "./Flags.ts"
 import { groupStartOf, optionFlags, optionsOf } from "./GroupFlags.ts"
 import { jsonFlag, Output } from "./Output.ts"
 import { pointForms } from "./StartAt.ts"
@@ -66,6 +66,10 @@ const createFlags = {
     Flag.withDescription(`Starts there: now, ${pointForms}`),
     Flag.withDefault("now")
   ),
+  inactiveThreshold: duration(
+    "inactive-threshold",
+    "The group is removed once it has had no member for this long; never, unless it is given"
+  ),
   ...optionFlags
 }
 
@@ -73,9 +77,12 @@ const create = Command.make("create", createFlags, (given) =>
   Effect.gen(function* () {
     const options = yield* optionsOf(given)
     const start = yield* groupStartOf("from", given.from)
+    const inactiveThreshold = yield* durationOf("inactive-threshold", given.inactiveThreshold)
     yield* Effect.gen(function* () {
       const star = yield* Polestar
-      yield* printGroup(yield* star.groups.create(given.name, given.pattern, { ...options, start }))
+      yield* printGroup(
+        yield* star.groups.create(given.name, given.pattern, { ...options, start, inactiveThreshold })
+      )
     }).pipe(Effect.provide(layersOf(given)))
   })
 ).pipe(
@@ -223,7 +230,8 @@ const rowsOf = (group: GroupDetail): ReadonlyArray<readonly [name: string, value
   ["ack wait", `${group.ackWait} ms`],
   ["max deliveries", group.maxDeliveries === 0 ? "no limit" : String(group.maxDeliveries)],
   ["max in flight", String(group.maxInFlight)],
-  ["backoff", `${group.backoff} ms, ${group.maxBackoff} ms at most`]
+  ["backoff", `${group.backoff} ms, ${group.maxBackoff} ms at most`],
+  ["removed if idle", group.inactiveThreshold === undefined ? "never" : `after ${group.inactiveThreshold} ms`]
 ]
 
 const laneHeads = ["topic", "floor", "next", "end", "lag", "in flight", "waiting", "parked"]

@@ -9,7 +9,7 @@
 import { Effect, Result, Schema } from "effect"
 import type { Position } from "../protocol/Position.ts"
 import type { Client } from "./Client.ts"
-import { type GroupOptions, type GroupStart, groupNumbers, isCount, momentOf } from "./GroupOptions.ts"
+import { groupNumbers, groupThreshold, isCount, momentOf, type NewGroupOptions } from "./GroupOptions.ts"
 import { decodeFailed, messageInvalid, type PolestarError } from "./PolestarError.ts"
 import type { TimeInput } from "./Times.ts"
 
@@ -140,7 +140,7 @@ export interface Groups {
   readonly create: (
     name: string,
     pattern: string,
-    options?: GroupOptions & { readonly start?: GroupStart | undefined }
+    options?: NewGroupOptions
   ) => Effect.Effect<GroupInfo, PolestarError>
   /** Forgets what is pending, and goes on from there: in all topics of the group, or in the one that is named. */
   readonly reset: (
@@ -244,8 +244,9 @@ export const makeGroups = (client: Client): Groups => {
     create: Effect.fnUntraced(function* (name, pattern, options = {}) {
       const numbers = yield* Effect.fromResult(groupNumbers(options))
       const start = yield* Effect.fromResult(placeOf(options.start, "start"))
-      const { order } = options
-      return yield* ask("group.create", { name, pattern, start, order, ...numbers }, GroupInfoSchema)
+      const inactiveThreshold = yield* Effect.fromResult(groupThreshold(options.inactiveThreshold))
+      const body = { name, pattern, start, order: options.order, inactiveThreshold, ...numbers }
+      return yield* ask("group.create", body, GroupInfoSchema)
     }),
     reset: Effect.fnUntraced(function* (name, to, options = {}) {
       const place = yield* Effect.fromResult(placeOf(to, "to"))

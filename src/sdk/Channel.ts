@@ -145,7 +145,7 @@ class FanOut<A> {
 
   readonly subscribe: Effect.Effect<SubscriberQueue<A>, never, Scope.Scope> = Effect.acquireRelease(
     Effect.suspend(() => {
-      const { early } = this
+      const early = this.early
       this.early = undefined
       return early === undefined
         ? Effect.map(makeQueue<A>(this.capacity), (queue) => this.add(queue))

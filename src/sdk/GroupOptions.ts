@@ -35,6 +35,13 @@ export type GroupStart =
   /** What the hub took at a time or later, on the hub's clock. */
   | { readonly time: TimeInput }
 
+export interface NewGroupOptions extends GroupOptions {
+  /** Default now. */
+  readonly start?: GroupStart | undefined
+  /** Without a member for so long it is removed, with what it had not done. Unless given: never. */
+  readonly inactiveThreshold?: Duration.Input | undefined
+}
+
 /** Options as numbers, times in milliseconds. */
 export interface GroupNumbers {
   readonly ackWait: number | undefined
@@ -74,6 +81,15 @@ export const groupNumbers = (options: GroupOptions): Result.Result<GroupNumbers,
   }
   const [fault] = faults
   return fault === undefined ? Result.succeed(numbers) : Result.fail(messageInvalid(fault))
+}
+
+export const groupThreshold = (
+  input: Duration.Input | undefined
+): Result.Result<number | undefined, PolestarError> => {
+  const millis = input === undefined ? undefined : millisOf(input)
+  return millis === undefined || (millis >= 1 && millis <= longest)
+    ? Result.succeed(millis)
+    : Result.fail(messageInvalid(`inactiveThreshold is not from 1 to ${longest} ms`))
 }
 
 /** The name, if a group may be called that. */

@@ -25,6 +25,7 @@ layer(DurableHub.layer, { excludeTestServices: true })("polestar group", (it) =>
     Effect.gen(function* () {
       const hub = yield* DurableHub
       const options = ["--order", "key", "--ack-wait", "5s", "--max-deliveries", "0", "--backoff", "10ms"]
+      options.push("--inactive-threshold", "2h")
       const created = yield* hub.run("group", "create", "made", "--pattern", "made.>", ...options, "--json")
       assert.strictEqual(created.code, 0)
       assert.include(jsonLines(created.stdout)[0], {
@@ -34,6 +35,7 @@ layer(DurableHub.layer, { excludeTestServices: true })("polestar group", (it) =>
         ackWait: 5000,
         maxDeliveries: 0,
         backoff: 10,
+        inactiveThreshold: 7_200_000,
         lag: 0
       })
       yield* hub.withClient(publishNumbers("made.a", 3))

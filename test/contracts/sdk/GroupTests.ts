@@ -211,12 +211,17 @@ export const groupTests = (it: Tests): void => {
   it.effect("sdk - a group is made, described, paused, reset and removed", () =>
     Effect.gen(function* () {
       const { prefix, star, topic } = yield* setUp(3)
-      const made = yield* star.groups.create(prefix, `${prefix}.>`, { start: "first", ackWait: "7 seconds" })
+      const made = yield* star.groups.create(prefix, `${prefix}.>`, {
+        start: "first",
+        ackWait: "7 seconds",
+        inactiveThreshold: "2 days"
+      })
       assert.deepInclude(made, {
         name: prefix,
         pattern: `${prefix}.>`,
         order: "any",
         ackWait: 7000,
+        inactiveThreshold: 172_800_000,
         members: 0,
         lag: 3
       })
