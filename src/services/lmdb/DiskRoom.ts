@@ -16,22 +16,29 @@ export interface FileUse {
 }
 
 /** Bytes that the pages of a set may come to, at most. */
+export interface Allowance {
+  readonly all: number
+  /** Of values that need several pages in a row: among those that are free within the file there may be none. */
+  readonly runs: number
+}
+
 export interface Room {
-  readonly toKeep: number
+  readonly toKeep: Allowance
   /** What frees room may use what is kept back. */
-  readonly toFree: number
+  readonly toFree: Allowance
 }
 
 /** With more than this free on the disk no set is refused. */
 const plenty = 268_435_456
 /** Room that is wanted behind the last page. */
 const wanted = 33_554_432
-/** Zeros hold the event loop while they are written: about two milliseconds for this many. */
-const mostAtOnce = 4_194_304
+/** Zeros hold the event loop while they are written: about four milliseconds for this many. */
+const mostAtOnce = 8_388_608
 /** Kept back so that retention and removals can always be written. */
 const reserve = 4_194_304
 
-export const boundless: Room = { toKeep: Number.POSITIVE_INFINITY, toFree: Number.POSITIVE_INFINITY }
+const everything: Allowance = { all: Number.POSITIVE_INFINITY, runs: Number.POSITIVE_INFINITY }
+export const boundless: Room = { toKeep: everything, toFree: everything }
 
 /** Bytes that are free for this process on the file system of the path; infinite if it cannot be said. */
 export const freeBytes = (path: string): number => {
@@ -65,9 +72,13 @@ export class DiskRoom {
     this.takenTo = Math.max(this.takenTo, end)
     this.take(Math.min(end + wanted - this.takenTo, mostAtOnce, this.isShort ? free : mostAtOnce))
     const behind = this.takenTo - end
-    // Pages that are free within the file are used first, so what is behind it may be less.
-    const freeWithin = Math.max(0, end - usedPages * pageBytes)
-    return { toKeep: behind - reserve + Math.min(freeWithin / 4, reserve / 2), toFree: behind }
+    // Pages that are free within the file are used first. Those that the last sets freed are not free yet.
+    const within = Math.max(0, end - usedPages * pageBytes) / 2
+    const keptOfRuns = reserve - Math.min(within / 2, reserve / 2)
+    return {
+      toKeep: { all: behind + within - reserve, runs: behind - keptOfRuns },
+      toFree: { all: behind + within, runs: behind }
+    }
   }
 
   close(): void {

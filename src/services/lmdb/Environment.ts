@@ -6,7 +6,7 @@ import { existsSync } from "node:fs"
 import { constants } from "node:os"
 import { join } from "node:path"
 import { type Database, open, type RootDatabase } from "lmdb"
-import { DiskRoom, type FileUse, freeBytes, type Room } from "./DiskRoom.ts"
+import { type Allowance, DiskRoom, type FileUse, freeBytes, type Room } from "./DiskRoom.ts"
 import { dataFile } from "./PageCheck.ts"
 
 export type Store = Database<Uint8Array, Uint8Array>
@@ -27,6 +27,8 @@ export class ChangeSet {
   readonly values: Array<Uint8Array | undefined> = []
   /** Whether it frees room, and so may use what is kept back of it. */
   isRelief = false
+  /** What it may come to, if that was asked already. */
+  room: Room | undefined
 
   put(store: Store, key: Uint8Array, value: Uint8Array): void {
     this.add(store, key, value)
@@ -53,20 +55,10 @@ export class ChangeSet {
 
 /** Pages that a set needs whatever is in it: of the trees' roots and branches, and of the list of free pages. */
 const leastPages = 32
-
-/**
- * Bytes that committing the set may write, at most: each entry may touch a page and split it; those that are removed
- * lie side by side.
- */
-const costOf = ({ keys, values }: ChangeSet, pageBytes: number): number => {
-  let pages = leastPages
-  values.forEach((value, index) => {
-    const bytes = value === undefined ? 0 : value.length + keys[index]!.length
-    pages += value === undefined ? 1 / 8 : 2
-    if (bytes > pageBytes / 3) pages += Math.ceil((bytes + 64) / pageBytes)
-  })
-  return pages * pageBytes
-}
+/** Pages of an entry: the one that it is on, and one more if that is split. */
+const entryPages = 2
+/** Of an entry that is removed beside the one before. */
+const neighbourPages = 1 / 8
 
 const binary = { encoding: "binary", keyEncoding: "binary" } as const
 
@@ -135,8 +127,7 @@ export class Environment {
       setImmediate(done, this.failure(panic))
       return
     }
-    const { toFree, toKeep } = this.room()
-    if (toFree < Number.POSITIVE_INFINITY && costOf(set, this.pageBytes) > (set.isRelief ? toFree : toKeep)) {
+    if (!this.hasRoom(set)) {
       setImmediate(done, this.failure(constants.errno.ENOSPC))
       return
     }
@@ -164,6 +155,30 @@ export class Environment {
     this.disk.close()
     // A transaction that could not even begin holds a lock for ever, which closing would wait for.
     if (!this.isBroken) await this.root.close()
+  }
+
+  private hasRoom(set: ChangeSet): boolean {
+    const { toFree, toKeep } = set.room ?? this.room()
+    const { all, runs } = set.isRelief ? toFree : toKeep
+    if (all === Number.POSITIVE_INFINITY) return true
+    const cost = this.costOf(set)
+    return cost.all <= all && (cost.runs === 0 || cost.runs <= runs)
+  }
+
+  /** Bytes that committing the set may write, at most. */
+  private costOf({ keys, stores, values }: ChangeSet): Allowance {
+    const { messages, pageBytes } = this
+    let pages = leastPages
+    let runs = 0
+    let wasRemoved = false
+    values.forEach((value, index) => {
+      const isRemoved = value === undefined && stores[index] === messages
+      pages += isRemoved && wasRemoved ? neighbourPages : entryPages
+      wasRemoved = isRemoved
+      const bytes = value === undefined ? 0 : value.length + keys[index]!.length
+      if (bytes > pageBytes / 3) runs += Math.ceil((bytes + 64) / pageBytes)
+    })
+    return { all: (pages + runs) * pageBytes, runs: runs * pageBytes }
   }
 
   private readonly use = (): FileUse => {

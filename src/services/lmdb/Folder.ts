@@ -78,7 +78,13 @@ export const openFolder = Effect.fnUntraced(function* (options: LmdbOptions) {
   if (isNew) begin.put(environment.hub, formatKey, new Uint8Array([format]))
   begin.isRelief = true
   begin.remove(environment.hub, cleanKey)
-  yield* commit(environment, begin)
+  // What is stored is served also where nothing can be written.
+  yield* commit(environment, begin).pipe(
+    Effect.catchIf(
+      ({ reason }) => reason === "full" && !isNew,
+      () => Effect.logWarning(`the disk of ${path} is full: what is stored is served, and nothing is taken`)
+    )
+  )
   const writer = new Writer(environment, folder, {
     turn: options.turn ?? ((work) => work()),
     fault: options.fault

@@ -80,7 +80,8 @@ export class Removal {
       let rest: Rest | undefined
       log.add({
         size: 0,
-        isRelief: false,
+        isRelief: true,
+        isInOrder: true,
         prepare: (set) => {
           const numbers = log.leave(set)
           const { id } = numbers

@@ -4,6 +4,7 @@
  * is tried as usual, but what makes room goes first if there was none.
  */
 import { Effect } from "effect"
+import type { Room } from "./DiskRoom.ts"
 import { ChangeSet, type Environment, type Failure } from "./Environment.ts"
 import type { FolderRecord } from "./Records.ts"
 import { encodeFolder } from "./Records.ts"
@@ -15,6 +16,8 @@ export interface Change {
   readonly size: number
   /** It makes room rather than taking it. */
   readonly isRelief: boolean
+  /** It must not be made before what was added before it, even where room is made first. */
+  readonly isInOrder?: true
   /** Adds what it changes. An answer is why it cannot be made, and then it added nothing. */
   readonly prepare: (set: WriteSet) => Reason | undefined
   readonly done: () => void
@@ -62,6 +65,23 @@ const maxSetBytes = 2_097_152
 const maxQueuedBytes = 67_108_864
 /** What a change may write beside its bytes: its own entry and the record of its topic, each with a split. */
 const changeBytes = 16_384
+/** What every set may write: roots, branches, the folder's record, the list of free pages. */
+const setBytes = 196_608
+
+/** How many changes fit into one set: at least one, else no more than there is room for. */
+const fitting = (changes: ReadonlyArray<Change>, { toFree, toKeep }: Room): number => {
+  let isRelief = true
+  let count = 0
+  let bytes = 0
+  for (; count < changes.length && count < maxChanges && bytes < maxSetBytes; count++) {
+    const change = changes[count]!
+    isRelief &&= change.isRelief
+    const cost = setBytes + bytes + change.size + (count + 1) * changeBytes
+    if (count > 0 && cost > (isRelief ? toFree : toKeep).all) return count
+    bytes += change.size
+  }
+  return count
+}
 
 export class Writer {
   /** As of the last set that was kept. */
@@ -127,8 +147,10 @@ export class Writer {
   private next(): void {
     if (this.queue.length === 0) return
     this.isBusy = true
-    const taken = this.take()
+    const room = this.environment.room()
+    const taken = this.take(room)
     const set = new WriteSet({ ...this.folder })
+    set.room = room
     set.isRelief = taken.every((change) => change.isRelief)
     const refused = taken.map((change) => this.prepare(set, change))
     for (const participant of set.participants) participant.finish(set)
@@ -143,36 +165,21 @@ export class Writer {
     else this.environment.commit(set, ended)
   }
 
-  private take(): ReadonlyArray<Change> {
+  /** What makes the next set: what waits in order, or after there was no room what makes some. */
+  private take(room: Room): ReadonlyArray<Change> {
     const { queue } = this
-    if (this.reliefFirst) {
-      this.reliefFirst = false
-      const relief = queue.filter((change) => change.isRelief)
-      if (relief.length > 0) {
-        this.queue = queue.filter((change) => !change.isRelief)
-        return relief
-      }
+    const isFirst = (change: Change) => change.isRelief && change.isInOrder === undefined
+    const relief = this.reliefFirst ? queue.filter(isFirst) : []
+    this.reliefFirst = false
+    const from = relief.length > 0 ? relief : queue
+    const taken = from.slice(0, fitting(from, room))
+    if (taken.length === queue.length) this.queue = []
+    else if (from === queue) queue.splice(0, taken.length)
+    else {
+      const gone = new Set(taken)
+      this.queue = queue.filter((change) => !gone.has(change))
     }
-    const count = this.fitting()
-    if (count === queue.length) {
-      this.queue = []
-      return queue
-    }
-    return queue.splice(0, count)
-  }
-
-  /** How many changes make the next set: of what waits at least one, else no more than the disk has room for. */
-  private fitting(): number {
-    const { queue } = this
-    let room = this.environment.room().toKeep
-    let count = 0
-    for (let bytes = 0; count < queue.length && count < maxChanges && bytes < maxSetBytes; count++) {
-      const { size } = queue[count]!
-      room -= size + changeBytes
-      if (room < 0 && count > 0) return count
-      bytes += size
-    }
-    return count
+    return taken
   }
 
   private prepare(set: WriteSet, change: Change): Reason | undefined {
@@ -197,7 +204,8 @@ export class Writer {
       if (failure === undefined) each.committed()
       else each.rolledBack()
     }
-    if (failure?.isFull) this.makeRoom(set)
+    // What could not even make room is tried again when it is time for it again.
+    if (failure?.isFull && !set.isRelief) this.makeRoom(set)
     const all: Reason | undefined = failure === undefined ? undefined : failure.isFull ? "full" : "io"
     try {
       this.options.turn(() => {

@@ -1,39 +1,36 @@
 /** A disk that is really full: a small file system in memory, where this process may mount one. */
-import { execFileSync } from "node:child_process"
-import { rmSync, writeFileSync } from "node:fs"
+import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MessageLog } from "../../../src/services/MessageLog.ts"
+import { eventually } from "../../contracts/log/LogKit.ts"
 import { placedTexts, textBatch } from "../../contracts/TextBatches.ts"
-import { append, life, makeFolder, opened } from "./TestFolder.ts"
+import { canMount, smallDisk } from "../../faults/Mounts.ts"
+import { append, life, type Opened, opened } from "./TestFolder.ts"
 
-const mount = (path: string): boolean => {
+const limits = { topic: { messages: 1_000_000, bytes: 1e9, age: 1000 } }
+
+/** Takes all the room that there is. */
+const fill = (path: string): void => {
+  const file = openSync(path, "w")
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=16m", "tmpfs", path], { stdio: "ignore" })
-    return true
+    for (;;) writeSync(file, new Uint8Array(65_536))
   } catch {
-    return false
+    closeSync(file)
   }
 }
 
-const unmount = (path: string) => execFileSync("umount", [path], { stdio: "ignore" })
+/** Appends until there is no room. */
+const appendAll = (topic: Opened, text: string, time = 10) =>
+  Effect.flip(Effect.forever(Effect.suspend(() => append(topic, textBatch(topic.owner, [[text]], time)))))
 
-const smallDisk = (): string | undefined => {
-  if (process.platform !== "linux") return undefined
-  const path = makeFolder()
-  if (mount(path)) return path
-  rmSync(path, { recursive: true })
-  return undefined
-}
-
-const path = smallDisk()
-
-describe.skipIf(path === undefined)("lmdb on a full disk (skipped where nothing can be mounted)", () => {
+describe.skipIf(!canMount())("lmdb on a full disk (skipped where nothing can be mounted)", () => {
   it.effect("lmdb full disk - refuses what has no room, keeps what it has, and recovers by itself", () =>
     Effect.gen(function* () {
-      const folder = join(path ?? "", "log")
-      const ballast = join(path ?? "", "ballast")
+      const path = yield* smallDisk(16_777_216)
+      const folder = join(path, "log")
+      const ballast = join(path, "ballast")
       writeFileSync(ballast, new Uint8Array(3_000_000))
       const texts: Array<string> = []
       const text = "x".repeat(20_000)
@@ -70,7 +67,7 @@ describe.skipIf(path === undefined)("lmdb on a full disk (skipped where nothing 
           assert.deepStrictEqual([a.log.messages, a.log.firstOffset], [0, texts.length])
           assert.strictEqual((yield* append(a, textBatch(a.owner, [[text]], 1_000_000))).offset, texts.length)
         }),
-        { topic: { messages: 1_000_000, bytes: 1e9, age: 1000 } }
+        limits
       )
       yield* life(
         folder,
@@ -80,13 +77,59 @@ describe.skipIf(path === undefined)("lmdb on a full disk (skipped where nothing 
           assert.deepStrictEqual(placedTexts(yield* a.log.read(0, 1e9)), [`${texts.length}:${text}`])
         })
       )
-    }).pipe(
-      Effect.ensuring(
-        Effect.sync(() => {
-          unmount(path ?? "")
-          rmSync(path ?? "", { recursive: true })
-        })
+    })
+  )
+
+  it.effect("lmdb full disk - what is too old goes, in as many sets as there is room for", () =>
+    Effect.gen(function* () {
+      const path = yield* smallDisk(33_554_432)
+      const program = Effect.gen(function* () {
+        const topics = yield* Effect.forEach(
+          Array.from({ length: 1500 }, (_, index) => `t${index}`),
+          opened
+        )
+        const each = (topic: Opened) => append(topic, textBatch(topic.owner, [["x".repeat(100)]], 10))
+        yield* Effect.forEach(topics, each, { concurrency: 100 })
+        fill(join(path, "ballast"))
+        const [a] = topics
+        if (a === undefined) return
+        assert.strictEqual((yield* appendAll(a, "y".repeat(20_000), 1_000_000)).reason, "full")
+        const kept = a.log.messages - 1
+        for (const { log } of topics) log.expire(1_000_000)
+        // Whoever publishes meanwhile is answered.
+        yield* Effect.result(append(a, textBatch(a.owner, [["y".repeat(20_000)]], 1_000_000)))
+        yield* eventually(
+          "only what is young is left",
+          () => topics.reduce((sum, { log }) => sum + log.messages, 0) <= kept + 1
+        )
+      })
+      yield* life(join(path, "log"), program, limits)
+    })
+  )
+
+  it.effect("lmdb full disk - a topic is removed, and what is stored is served by the next hub", () =>
+    Effect.gen(function* () {
+      const path = yield* smallDisk(16_777_216)
+      const folder = join(path, "log")
+      const program = Effect.gen(function* () {
+        const [a, b] = [yield* opened("a"), yield* opened("b")]
+        yield* append(b, textBatch(b.owner, [["kept"]], 10))
+        fill(join(path, "ballast"))
+        assert.strictEqual((yield* appendAll(a, "x".repeat(1000))).reason, "full")
+        yield* a.log.remove
+        yield* append(b, textBatch(b.owner, [["also"]], 10))
+      })
+      yield* life(folder, program, limits)
+      fill(join(path, "ballast"))
+      yield* life(
+        folder,
+        Effect.gen(function* () {
+          const b = yield* opened("b")
+          assert.deepStrictEqual(placedTexts(yield* b.log.read(0, 1e9)), ["0:kept", "1:also"])
+          yield* append(b, textBatch(b.owner, [["more"]], 10))
+        }),
+        limits
       )
-    )
+    })
   )
 })
