@@ -1,7 +1,8 @@
 /** `polestar dead`: what groups gave up on, to look at, to give to its group again, or to drop. */
 import { Effect, Layer, Option } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Argument, Command, Flag } from "effect/cli"
 import { octetsContentType } from "../protocol/Message.ts"
+import { deadLetterPrefix } from "../protocol/TopicName.ts"
 import type { DeadLetter } from "../sdk/Administration.ts"
 import { Polestar } from "../sdk/Polestar.ts"
 import { atLeast, nameOf } from "./Flags.ts"
@@ -12,7 +13,12 @@ import { columns } from "./Table.ts"
 import { connect, type TargetFlags, targetFlags } from "./Target.ts"
 
 const common = { ...jsonFlag, ...targetFlags }
-const topic = nameOf("topic", "A topic of dead letters, as ls shows it: $dead.<group>.<topic>")
+const topic = nameOf("topic", "A topic of dead letters, as ls shows it: $dead.<group>.<topic>").pipe(
+  Argument.filter(
+    (name) => name.startsWith(deadLetterPrefix),
+    (name) => `allowed: $dead.<group>.<topic>, as polestar dead ls lists them; found ${JSON.stringify(name)}`
+  )
+)
 
 const layersOf = (given: TargetFlags & { readonly json: boolean }) =>
   Layer.merge(connect(given, { name: "polestar dead" }), Output.layerOf(given))

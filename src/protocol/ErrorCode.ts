@@ -52,7 +52,7 @@ const messages: Record<ErrorCode, string> = {
   "reserved-topic": "topics that begin with $ are the hub's own",
   "invalid-topic":
     "not a topic name: segments joined by dots, at most 255 bytes, without white space, * or >",
-  "topic-not-found": "no topic of this name exists, and topics are not made by use here",
+  "topic-not-found": "no topic of this name exists",
   forbidden: "this client may not do that with this topic, pattern or group",
   "bad-request": "the request is not one, or its parts do not fit together",
   "invalid-pattern":

@@ -74,7 +74,10 @@ export const countMetrics: Readonly<Record<CountKey, Metric.Counter<number>>> = 
 }
 
 /** By `policy`: the overflow policy that dropped, or `closed`, waiting when the subscription ended. */
-export const messagesDropped = counter("polestar_messages_dropped_total", "Messages dropped, by policy.")
+export const messagesDropped = counter(
+  "polestar_messages_dropped_total",
+  "Messages dropped, by policy; closed is no loss of a policy: they waited when the subscription or poll ended."
+)
 /** By `outcome`: acknowledged, redelivered, deadLettered, lost. */
 export const groupMessages = counter("polestar_group_messages_total", "Messages of groups, by outcome.")
 /** By `reason`: the close reason. */
