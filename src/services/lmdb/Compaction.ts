@@ -235,7 +235,7 @@ class CompactionRun {
     const numbers = this.log.rewrite(set)
     const before = bytesOf(numbers)
     const offset = offsetOf(key)
-    set.remove(store, key)
+    set.remove(store, key, sizeOf(key))
     let bytes = 0
     for (const run of runs) {
       const part = { offset: offset + run.index, count: run.count, skip: 0, before: beforeOf(key) }

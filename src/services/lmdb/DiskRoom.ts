@@ -34,6 +34,8 @@ const plenty = 268_435_456
 const wanted = 33_554_432
 /** Zeros hold the event loop while they are written: about four milliseconds for this many. */
 const mostAtOnce = 8_388_608
+/** Of bytes that are free within the file. */
+const manyWithin = 33_554_432
 /** Kept back so that retention and removals can always be written. */
 const reserve = 4_194_304
 
@@ -74,10 +76,12 @@ export class DiskRoom {
     const behind = this.takenTo - end
     // Pages that are free within the file are used first. Those that the last sets freed are not free yet.
     const within = Math.max(0, end - usedPages * pageBytes) / 2
+    // Where that many are free, some are in a row.
+    const inRows = within < manyWithin ? 0 : within / 16
     const keptOfRuns = reserve - Math.min(within / 2, reserve / 2)
     return {
-      toKeep: { all: behind + within - reserve, runs: behind - keptOfRuns },
-      toFree: { all: behind + within, runs: behind }
+      toKeep: { all: behind + within - reserve, runs: Math.max(behind - keptOfRuns, inRows) },
+      toFree: { all: behind + within, runs: Math.max(behind, inRows) }
     }
   }
 

@@ -25,6 +25,8 @@ export class ChangeSet {
   readonly stores: Array<Store> = []
   readonly keys: Array<Uint8Array> = []
   readonly values: Array<Uint8Array | undefined> = []
+  /** Of the values that are removed. */
+  freedBytes = 0
   /** Whether it frees room, and so may use what is kept back of it. */
   isRelief = false
   /** What it may come to, if that was asked already. */
@@ -34,8 +36,9 @@ export class ChangeSet {
     this.add(store, key, value)
   }
 
-  /** A key that is not there is no error. */
-  remove(store: Store, key: Uint8Array): void {
+  /** Of a value of so many bytes, if it is large. A key that is not there is no error. */
+  remove(store: Store, key: Uint8Array, bytes = 0): void {
+    this.freedBytes += bytes
     this.add(store, key, undefined)
   }
 
@@ -54,7 +57,9 @@ export class ChangeSet {
 }
 
 /** Pages that a set needs whatever is in it: of the trees' roots and branches, and of the list of free pages. */
-const leastPages = 32
+const leastPages = 192
+/** What a page that becomes free takes in the list of them. */
+const freePageBytes = 8
 /** Pages of an entry: the one that it is on, and one more if that is split. */
 const entryPages = 2
 /** Of an entry that is removed beside the one before. */
@@ -166,9 +171,10 @@ export class Environment {
   }
 
   /** Bytes that committing the set may write, at most. */
-  private costOf({ keys, stores, values }: ChangeSet): Allowance {
+  private costOf({ freedBytes, keys, stores, values }: ChangeSet): Allowance {
     const { messages, pageBytes } = this
-    let pages = leastPages
+    const freedPages = freedBytes / pageBytes + values.length
+    let pages = leastPages + Math.ceil((freedPages * freePageBytes) / pageBytes)
     let runs = 0
     let wasRemoved = false
     values.forEach((value, index) => {

@@ -46,7 +46,7 @@ export class Heads {
     const key = this.first(numbers)
     if (key === undefined) return 0
     this.index++
-    set.remove(this.store, key)
+    set.remove(this.store, key, sizeOf(key))
     const next = this.first(numbers)
     for (const each of this.damaged) set.remove(this.store, each)
     this.damaged = []

@@ -168,7 +168,7 @@ export class HeldMessages {
     const number = numberOf(held.key)
     if (set.left.has(number) || !this.environment.held.doesExist(held.key)) return
     set.left.add(number)
-    set.remove(this.environment.held, held.key)
+    set.remove(this.environment.held, held.key, held.size)
     give(set.folder, held.size)
   }
 
@@ -211,7 +211,7 @@ export class HeldMessages {
           const value = this.environment.held.getBinary(key)
           if (value === undefined || set.left.has(numberOf(key))) continue
           set.left.add(numberOf(key))
-          set.remove(this.environment.held, key)
+          set.remove(this.environment.held, key, value.length)
           give(set.folder, value.length + overhead)
         }
         return undefined

@@ -6,10 +6,11 @@ import { Effect } from "effect"
 import { decodeText, encodeText, readU64, writeU64 } from "../../protocol/Bytes.ts"
 import type { MessageLogError } from "../MessageLog.ts"
 import { keysBetween } from "./Entries.ts"
-import { readBigU32, writeBigU32 } from "./EntryKey.ts"
+import { readBigU32, sizeOf, writeBigU32 } from "./EntryKey.ts"
 import type { Environment } from "./Environment.ts"
 import type { HeldMessages } from "./HeldMessages.ts"
 import type { LmdbTopicLog } from "./LmdbTopicLog.ts"
+import { sliceBytes } from "./Retention.ts"
 import { bytesOf } from "./TopicPlace.ts"
 import type { Writer } from "./Writer.ts"
 
@@ -44,6 +45,16 @@ const decodeRest = (key: Uint8Array, value: Uint8Array): Rest => ({
   heldSequence: readU64(value, 0),
   name: decodeText(value.subarray(8)) ?? ""
 })
+
+/** As many of them as may go at once. */
+const sliceOf = (keys: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+  let bytes = 0
+  const end = keys.findIndex((key) => {
+    bytes += sizeOf(key)
+    return bytes > sliceBytes
+  })
+  return end < 0 ? keys : keys.slice(0, Math.max(1, end))
+}
 
 /** Milliseconds before what could not be deleted is tried again. */
 const retryAfter = 1000
@@ -123,18 +134,20 @@ export class Removal {
   }
 
   private deleteEntries(topic: number): void {
-    const keys = this.someKeys(topic)
-    if (keys === undefined) return
+    const found = this.someKeys(topic)
+    if (found === undefined) return
+    const keys = sliceOf(found)
+    const isLast = found.length < sliceKeys && keys.length === found.length
     this.writer.add({
       size: 0,
       isRelief: true,
       prepare: (set) => {
-        for (const key of keys) set.remove(this.environment.messages, key)
-        if (keys.length < sliceKeys) set.remove(this.environment.hub, markOf(topic))
+        for (const key of keys) set.remove(this.environment.messages, key, sizeOf(key))
+        if (isLast) set.remove(this.environment.hub, markOf(topic))
         return undefined
       },
       done: () => {
-        if (keys.length === sliceKeys) this.deleteEntries(topic)
+        if (!isLast) this.deleteEntries(topic)
       },
       // The mark stays, so that it goes on also if the folder is closed before.
       failed: (reason) => {

@@ -9,6 +9,8 @@ import type { WriteSet } from "./Writer.ts"
 
 /** What is too old goes in slices, so that a set is bounded, and the event loop free. */
 const sliceEntries = 4096
+/** So much goes at once whatever the reason: LMDB lists the pages that become free in one piece. */
+export const sliceBytes = 67_108_864
 
 export class Retention {
   /** Told of what is appended, and of what becomes of it. */
@@ -73,7 +75,8 @@ export class Retention {
       const isOld = timestampOf(head) < this.oldest
       const end = offsetOf(head) + countOf(head)
       if (this.isWithin(numbers) && !isOld && end > numbers.firstOffset) return hasChanged
-      this.isUnfinished = dropped++ >= sliceEntries && this.isWithin(numbers)
+      this.isUnfinished =
+        (dropped++ >= sliceEntries && this.isWithin(numbers)) || set.freedBytes >= sliceBytes
       if (this.isUnfinished) return hasChanged
       const visible = end - Math.max(numbers.firstOffset, offsetOf(head))
       const excess = messagesOf(numbers) - limits.messages

@@ -66,7 +66,7 @@ const maxQueuedBytes = 67_108_864
 /** What a change may write beside its bytes: its own entry and the record of its topic, each with a split. */
 const changeBytes = 16_384
 /** What every set may write: roots, branches, the folder's record, the list of free pages. */
-const setBytes = 196_608
+const setBytes = 1_048_576
 
 /** How many changes fit into one set: at least one, else no more than there is room for. */
 const fitting = (changes: ReadonlyArray<Change>, { toFree, toKeep }: Room): number => {
