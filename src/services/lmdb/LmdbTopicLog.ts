@@ -197,7 +197,7 @@ export class LmdbTopicLog implements TopicLog, Participant {
     if (this.isRewritten) this.retention.heads.rolledBack()
     else this.retention.heads.committed()
     this.isRewritten = false
-    if (this.retention.isUnfinished && this.isOpen) this.add(new Trim(this))
+    if (this.retention.isUnfinished && !this.isRemoving) this.add(new Trim(this))
   }
 
   rolledBack(): void {
