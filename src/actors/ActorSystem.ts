@@ -49,8 +49,8 @@ export class ActorSystem {
   }
 
   /**
-   * Milliseconds with fractions, to measure and to trace by; within a turn, of when it was first asked. The clock behind it
-   * is another one, and may be up to a second from the time of day.
+   * Milliseconds with fractions, to measure and to trace by; within a turn, of when it was first asked. The clock
+   * behind it is another one, and may be up to a second from the time of day.
    */
   nowFine(): number {
     if (this.turnTime === 0) return this.readFine()
@@ -64,10 +64,6 @@ export class ActorSystem {
    */
   steady(): number {
     return Math.floor(this.steadyFrom + this.elapsed())
-  }
-
-  private elapsed(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   /** The clock itself, also within a turn, with fractions. */
@@ -115,6 +111,10 @@ export class ActorSystem {
     if (this.scheduled) return
     this.scheduled = true
     queueMicrotask(this.flush)
+  }
+
+  private elapsed(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   private readonly flush = (): void => {

@@ -1,29 +1,27 @@
 /**
  * A client connection: the actor between a stream of bytes and the sessions on it.
  *
- * A chunk is read in the turn in which it comes: what is published is gathered by topic, and each topic is handed one
- * batch. If a topic is full, its batches wait in a bounded backlog; when that is full too, chunks wait in a bounded queue
- * for the connection's fiber, then reading stops, and with it the client.
+ * A chunk is read in the turn in which it comes: what is published is gathered by topic, and each topic is handed
+ * one batch. If a topic is full, its batches wait in a bounded backlog; when that is full too, chunks wait in a
+ * bounded queue for the connection's fiber, then reading stops, and with it the client.
  */
 import { type Cause, Deferred, Effect, Queue, Schedule, type Scope } from "effect"
 import type { CloseReason } from "../protocol/CloseReason.ts"
 import type { Duplex } from "../protocol/Duplex.ts"
-import { type ErrorCode, errorMessage } from "../protocol/ErrorCode.ts"
+import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import { decodeFrame } from "../protocol/Frame.ts"
 import { FrameReader } from "../protocol/FrameReader.ts"
-import { authCodes, type JsonCode } from "../protocol/json/Problem.ts"
+import type { JsonCode } from "../protocol/json/Problem.ts"
 import { Op } from "../protocol/Op.ts"
 import type { Transport } from "../protocol/Transport.ts"
 import type { AuthError } from "../services/auth/AuthError.ts"
-import { anonymous, type Identity } from "../services/auth/Identity.ts"
-import { type PublishShare, publishShareOf } from "../services/PublishRate.ts"
-import { Alarm } from "./Alarm.ts"
-import { Backlog } from "./Backlog.ts"
+import type { Identity } from "../services/auth/Identity.ts"
+import { type Applicant, Authentication } from "./Authentication.ts"
 import { ClientFrames } from "./ClientFrames.ts"
 import { ConnectionWriter } from "./ConnectionWriter.ts"
-import type { ConnectionOptions, FrameHost, Served } from "./FrameHost.ts"
+import type { ConnectionOptions } from "./FrameHost.ts"
 import { PeerWatch } from "./PeerWatch.ts"
-import { PublishGatherer } from "./PublishGatherer.ts"
+import { PublishFrames, type PublishHost } from "./PublishFrames.ts"
 import type { Registry } from "./Registry.ts"
 import { RequestQueue } from "./RequestQueue.ts"
 import type { Session } from "./Session.ts"
@@ -35,11 +33,7 @@ const wholeRead = 65_536
 /** The longest frame before WELCOME. */
 const longestHello = 131_072
 
-/** What a client whose token was not accepted is told. */
-const closeReasonFor = (error: AuthError): CloseReason =>
-  error.reason === "expired" ? "token-expired" : error.isTransient ? "hub-failed" : "unauthorized"
-
-export class Connection implements FrameHost, Served {
+export class Connection implements PublishHost, Applicant {
   readonly id = crypto.randomUUID()
   readonly options: ConnectionOptions
   readonly registry: Registry
@@ -53,25 +47,19 @@ export class Connection implements FrameHost, Served {
   receivers = 0
   welcomed = false
   isDraining = false
-  identity: Identity = anonymous
   name = ""
   /** Why it ended. */
   reason: CloseReason = "normal"
   private readonly duplex: Duplex
-  private readonly scope: Scope.Scope
   private readonly frames: ClientFrames
-  private readonly gatherer: PublishGatherer
-  private readonly expiry: Alarm
+  private readonly publishes: PublishFrames
+  private readonly authentication: Authentication
   private reader: FrameReader
-  private readonly backlog: Backlog
   private readonly watch: PeerWatch
   readonly requests: RequestQueue
-  /** What it may publish in a minute; `undefined` where there is no limit. */
-  private share: PublishShare | undefined
   private isPaused = false
-  /** Whether the client's token is being looked at: nothing is read meanwhile. */
-  isAuthenticating = false
-  private authenticatedListener: (() => void) | undefined
+  /** Whether frames are read: not from the hello until it is known who the client is, nor once the connection ends. */
+  private isReading = true
   /** Chunks that came with the hello. */
   private unread: ReadonlyArray<Uint8Array> = []
   /** Whether the fiber waits for chunks and for nothing else. */
@@ -87,16 +75,13 @@ export class Connection implements FrameHost, Served {
     this.options = options
     this.registry = options.registry
     this.inbox = inbox
-    this.scope = scope
     this.writer = new ConnectionWriter(duplex, options.registry, (error) => this.broke(error))
     this.frames = new ClientFrames(this)
-    this.backlog = new Backlog(options.registry, scope)
     this.watch = new PeerWatch(this.writer)
     this.requests = new RequestQueue(options, this, this.writer, scope)
-    this.gatherer = new PublishGatherer(options.registry, options.maxMessage)
-    this.expiry = new Alarm(options.registry.system, () => this.end("token-expired"), undefined, scope)
+    this.authentication = new Authentication(this, scope)
+    this.publishes = new PublishFrames(this, scope)
     this.reader = new FrameReader(longestHello)
-    this.share = this.ownShare
     duplex.listen({
       onData: (chunk) => this.received(chunk),
       onDrain: () => this.writer.drained(),
@@ -111,13 +96,17 @@ export class Connection implements FrameHost, Served {
     return this.duplex.peer
   }
 
+  get identity(): Identity {
+    return this.authentication.identity
+  }
+
   get transport(): Transport {
     return this.duplex.transport
   }
 
   /** Whether something was delivered that the client has not taken. */
   get isWaiting(): boolean {
-    return !this.backlog.isEmpty || this.writer.pending > 0 || this.hasMailboxesWaiting
+    return !this.publishes.backlog.isEmpty || this.writer.pending > 0 || this.hasMailboxesWaiting
   }
 
   private get hasMailboxesWaiting(): boolean {
@@ -139,6 +128,7 @@ export class Connection implements FrameHost, Served {
   end(reason: CloseReason, message: string = reason): void {
     if (!Deferred.doneUnsafe(this.ending, Effect.succeed(reason))) return
     this.reason = reason
+    this.isReading = false
     this.registry.counters.closed(reason)
     for (const session of [...this.sessions.values()]) session.close(reason)
     this.writer.control({ _tag: "Goodbye", reason, message })
@@ -151,7 +141,7 @@ export class Connection implements FrameHost, Served {
     this.refuse(reason, reason === "shutting-down" ? "SHUTTING_DOWN" : "TOO_MANY_CONNECTIONS")
   }
 
-  private refuse(reason: CloseReason, code: JsonCode, error?: AuthError): void {
+  refuse(reason: CloseReason, code: JsonCode, error?: AuthError): void {
     const { id, identity, peer, transport } = this
     this.options.refusals.add({ id, identity, peer, transport, code, why: error?.why })
     this.end(reason, error?.message)
@@ -165,36 +155,17 @@ export class Connection implements FrameHost, Served {
   }
 
   authenticate(token: string, accepted: () => void): void {
-    const { auth } = this.options
-    if (!auth.isOn) {
+    this.isReading = false
+    let isLater = false
+    this.authentication.ask(token, () => {
+      if (Deferred.isDoneUnsafe(this.ending)) return
+      this.publishes.identify(this.identity)
+      this.isReading = true
       accepted()
-      return
-    }
-    this.isAuthenticating = true
-    const settled = Effect.match(auth.authenticate(token), {
-      onSuccess: (identity) => {
-        this.identity = identity
-        this.gatherer.identify(identity)
-        this.share = this.ownShare
-        if (Number.isFinite(identity.expiresAt)) this.expiry.set(identity.expiresAt)
-        const refused = this.options.connections.identified(this, identity)
-        if (refused === undefined) accepted()
-        else this.turnAway(refused)
-      },
-      onFailure: (error) => this.refuse(closeReasonFor(error), authCodes[error.reason], error)
+      // Nothing more need come from the client: what waits is read now, and before what came after it.
+      if (isLater) this.process([])
     })
-    const ended = Effect.sync(() => {
-      this.isAuthenticating = false
-      this.authenticatedListener?.()
-    })
-    this.registry.system.fork(Effect.ensuring(settled, ended), this.scope)
-  }
-
-  /** Whoever is in this process is not limited. */
-  private get ownShare(): PublishShare | undefined {
-    const { identity, options, peer, registry, transport } = this
-    if (transport === "memory") return undefined
-    return publishShareOf(options.rate, identity, peer, registry.settings.rateLimitPerClient)
+    isLater = true
   }
 
   /** After HELLO: frames may now be as long as agreed. */
@@ -221,17 +192,14 @@ export class Connection implements FrameHost, Served {
       this.isIdle = true
       const chunks = yield* Queue.takeAll(this.inbox)
       this.isIdle = false
-      if (this.backlog.isFull) yield* this.orGone(this.backlog.shrinks)
+      if (this.publishes.backlog.isFull) yield* this.orGone(this.publishes.backlog.shrinks)
       if (this.writer.isControlFull) yield* this.orGone(this.writer.peerReads)
+      if (!this.isReading) yield* this.orGone(this.authentication.answered)
       if (this.isPaused) {
         this.isPaused = false
         this.duplex.resume()
       }
       this.registry.system.turn(() => this.process(chunks))
-      if (this.isAuthenticating) {
-        yield* this.orGone(this.authenticated)
-        this.registry.system.turn(() => this.process([]))
-      }
     }
   })
 
@@ -280,11 +248,10 @@ export class Connection implements FrameHost, Served {
   private get mayReadInPlace(): boolean {
     return (
       this.isIdle &&
+      this.isReading &&
       Queue.sizeUnsafe(this.inbox) === 0 &&
-      !this.isAuthenticating &&
-      !this.backlog.isFull &&
-      !this.writer.isControlFull &&
-      !Deferred.isDoneUnsafe(this.ending)
+      !this.publishes.backlog.isFull &&
+      !this.writer.isControlFull
     )
   }
 
@@ -301,7 +268,7 @@ export class Connection implements FrameHost, Served {
 
   private process(chunks: ReadonlyArray<Uint8Array>): void {
     const reason = this.frameAll(chunks)
-    this.handOver()
+    this.publishes.handOver()
     if (reason !== undefined) this.end(reason)
   }
 
@@ -312,7 +279,7 @@ export class Connection implements FrameHost, Served {
     for (let at = 0; ; at++) {
       const reason = this.frameChunk()
       if (reason !== undefined) return reason
-      if (this.isAuthenticating) {
+      if (!this.isReading) {
         this.unread = left.slice(at)
         return undefined
       }
@@ -324,7 +291,7 @@ export class Connection implements FrameHost, Served {
   /** Reads the frames that the reader has, as far as they may be read now. */
   private frameChunk(): CloseReason | undefined {
     const reader = this.reader
-    while (!this.isAuthenticating && reader.next()) {
+    while (this.isReading && reader.next()) {
       const reason = this.frame(reader.buffer, reader.start, reader.end)
       if (reason !== undefined) return reason
     }
@@ -333,54 +300,11 @@ export class Connection implements FrameHost, Served {
   }
 
   private frame(bytes: Uint8Array, start: number, end: number): CloseReason | undefined {
-    if (bytes[start + 4] === Op.Publish && this.welcomed) return this.publish(bytes, start, end)
+    if (bytes[start + 4] === Op.Publish && this.welcomed) return this.publishes.handle(bytes, start, end)
     const frame = decodeFrame(bytes, start, end)
     if (frame === undefined) return "protocol-error"
     // What was published before a control frame takes effect before it.
-    this.handOver()
+    this.publishes.handOver()
     return this.frames.handle(frame)
   }
-
-  private publish(bytes: Uint8Array, start: number, end: number): CloseReason | undefined {
-    const gatherer = this.gatherer
-    if (!gatherer.read(bytes, start, end)) return "protocol-error"
-    const { count, sequence, session: number } = gatherer.header
-    const session = this.sessions.get(number)
-    const code = this.isDraining
-      ? "shutting-down"
-      : session === undefined
-        ? "unknown-session"
-        : this.share?.isOver(count) === true
-          ? "rate-limited"
-          : gatherer.add(session, bytes, start, end)
-    if (code === undefined) return undefined
-    gatherer.rejected()
-    this.rejected(code, count)
-    this.writer.control({
-      _tag: "Rejected",
-      session: number,
-      firstSequence: sequence,
-      lastSequence: sequence,
-      code,
-      message: errorMessage(code)
-    })
-    return undefined
-  }
-
-  /** Gives the topics what was gathered. */
-  private handOver(): void {
-    const { batches, topics } = this.gatherer
-    if (batches.length === 0) return
-    for (let i = 0; i < batches.length; i++) {
-      const topic = topics[i]!
-      topic.gathering = undefined
-      this.backlog.hand(topic, batches[i]!)
-    }
-    this.gatherer.clear()
-  }
-
-  private readonly authenticated: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    if (!this.isAuthenticating) return resume(Effect.void)
-    this.authenticatedListener = () => resume(Effect.void)
-  })
 }

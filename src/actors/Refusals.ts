@@ -1,7 +1,7 @@
 /**
- * What the hub refused, counted by code, with a line of the log for each: a warning where it may be an attack or a limit
- * that is too low. A client can ask for refusals without end: beyond so many lines in a second they are only counted, and how many
- * is said.
+ * What the hub refused, counted by code, with a line of the log for each: a warning where it may be an attack or a
+ * limit that is too low. A client can ask for refusals without end: beyond so many lines in a second they are only
+ * counted, and how many is said.
  */
 import { Effect } from "effect"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"

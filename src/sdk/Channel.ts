@@ -26,7 +26,10 @@ export interface Channel<A> {
    * since the join, as far as its queue holds it. It ends with the scope of the join.
    */
   readonly subscribe: Stream.Stream<A, PolestarError>
-  /** Messages that did not reach a subscriber: it lagged, here or in the hub, it was cut off for too long, or they could not be decoded. */
+  /**
+   * Messages that did not reach a subscriber: it lagged, here or in the hub, it was cut off for too long, or they could
+   * not be decoded.
+   */
   readonly missed: Effect.Effect<number>
 }
 

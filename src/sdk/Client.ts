@@ -27,7 +27,10 @@ export interface ClientOptions {
    * answer that has expired already is asked for again, once.
    */
   readonly token?: Token | undefined
-  /** Messages that may wait to be sent, each session; and, unless it says otherwise, to be read, each subscription. Default 1,000. */
+  /**
+   * Messages that may wait to be sent, each session; and, unless it says otherwise, to be read, each subscription.
+   * Default 1,000.
+   */
   readonly queueSize: number
   /** The same in bytes. Default 8 MiB. */
   readonly queueBytes: number

@@ -11,7 +11,7 @@ import { anonymous, type Identity } from "../../src/services/auth/Identity.ts"
 import * as StateStoreMemory from "../../src/services/StateStoreMemory.ts"
 import { GroupClient } from "./groups/GroupClient.ts"
 import { hubWith, memoryLog } from "./TestHub.ts"
-import { WireClient } from "./WireClient.ts"
+import { numbered, WireClient } from "./WireClient.ts"
 
 const setOf = (...patterns: ReadonlyArray<string>): PatternSet => {
   const set = PatternSet.make(patterns)
@@ -30,18 +30,37 @@ const alice: Identity = {
   expiresAt: 60_000
 }
 
-/** Tokens take a while to be looked at. */
+const answerTo = (token: string | undefined): Effect.Effect<Identity, AuthError> =>
+  token?.startsWith("alice") === true
+    ? Effect.succeed(alice)
+    : token === "broken"
+      ? Effect.die(new Error("a broken check of tokens"))
+      : Effect.fail(new AuthError({ reason: token === "old" ? "expired" : "unknown-key" }))
+
+/** Tokens take a while to be looked at, but for those that say `-now`; `-late` is later than a hello may be. */
 const auth = Layer.succeed(Auth, {
   isOn: true,
   holds: () => Effect.succeed("holds"),
   authenticate: (token) =>
-    Effect.delay(
-      token === "alice"
-        ? Effect.succeed(alice)
-        : Effect.fail(new AuthError({ reason: token === "old" ? "expired" : "unknown-key" })),
-      10
-    )
+    token?.endsWith("-now") === true
+      ? answerTo(token)
+      : Effect.delay(answerTo(token), token?.endsWith("-late") === true ? 500_000 : 10)
 })
+
+/** The hub has done what it can without more time, and its fibers wait. */
+const idle = Effect.repeat(Effect.yieldNow, { times: 50 })
+
+/** What the client sends meanwhile, in one piece instead. */
+const chunkOf = (client: WireClient, send: () => void): Uint8Array => {
+  const chunks: Array<Uint8Array> = []
+  const raw = client.raw
+  client.raw = (bytes) => void chunks.push(bytes)
+  send()
+  client.raw = raw
+  return Buffer.concat(chunks)
+}
+
+const tagsOf = (client: WireClient) => client.inbox.map(({ _tag }) => _tag)
 
 const hub = hubWith({}, memoryLog, StateStoreMemory.layer, auth)
 
@@ -98,6 +117,113 @@ describe("hub - who may do what", () => {
       assert.strictEqual((yield* client.next("Welcome")).maxMessage, 10)
       yield* client.next("Opened", ({ session }) => session === 1)
       yield* client.next("Opened", ({ session }) => session === 2)
+    }).pipe(Effect.scoped, Effect.provide(hub))
+  )
+
+  it.effect("hub auth - what comes in one chunk with the hello needs nothing more to be read", () =>
+    Effect.gen(function* () {
+      const client = yield* outside
+      yield* idle
+      const frames = chunkOf(client, () => {
+        client.hello({ token: "alice" })
+        client.open(1)
+        client.publish("orders.eu", ["a"], { receipt: true })
+      })
+      client.raw(frames)
+      yield* TestClock.adjust(10)
+      yield* idle
+      assert.deepStrictEqual(tagsOf(client), ["Welcome", "Opened", "Receipt"])
+    }).pipe(Effect.scoped, Effect.provide(hub))
+  )
+
+  it.effect("hub auth - what comes while the token is looked at keeps its order, however it is cut", () =>
+    Effect.gen(function* () {
+      for (const size of [1, 7, 64, 1000]) {
+        const client = yield* outside
+        const expected = numbered(40)
+        const frames = chunkOf(client, () => {
+          client.hello({ token: "alice" })
+          client.open(1)
+          client.askToSubscribe("orders.eu")
+          for (const text of expected) client.publish("orders.eu", [text])
+        })
+        // Before, while and after the token is looked at; the hub's fiber is idle or waits.
+        for (let at = 0; at < frames.length; at += size) {
+          client.raw(frames.subarray(at, at + size))
+          if (at % 3 === 0) yield* Effect.yieldNow
+          if (at > 300 && at <= 300 + size) yield* TestClock.adjust(9)
+          if (at > 1200 && at <= 1200 + size) yield* TestClock.adjust(1)
+        }
+        yield* TestClock.adjust(10)
+        const found = yield* client.messages(1, expected.length)
+        assert.deepStrictEqual(
+          found.map(({ text }) => text),
+          expected
+        )
+        client.send({ _tag: "Goodbye", reason: "normal", message: "" })
+        yield* client.closed
+      }
+    }).pipe(Effect.scoped, Effect.provide(hub))
+  )
+
+  for (const token of ["mallory", "mallory-now", "old"]) {
+    it.effect(
+      `hub auth - nothing is read after a token that is refused, not even a better one: ${token}`,
+      () =>
+        Effect.gen(function* () {
+          const watcher = new WireClient(yield* (yield* Hub).connect)
+          yield* watcher.begin()
+          yield* watcher.subscribe("orders.eu")
+          const client = yield* outside
+          yield* idle
+          client.raw(
+            chunkOf(client, () => {
+              client.hello({ token })
+              client.hello({ token: "alice-now" })
+              client.open(1)
+              client.publish("orders.eu", ["a"])
+            })
+          )
+          yield* TestClock.adjust(20)
+          assert.strictEqual(yield* client.goodbye, token === "old" ? "token-expired" : "unauthorized")
+          yield* watcher.settled
+          assert.deepStrictEqual(watcher.delivered(1), [])
+        }).pipe(Effect.scoped, Effect.provide(hub))
+    )
+  }
+
+  it.effect(
+    "hub auth - a client that goes, or is sent away, while its token is looked at is not admitted",
+    () =>
+      Effect.gen(function* () {
+        const gone = yield* outside
+        const late = yield* outside
+        for (const client of [gone, late])
+          client.raw(
+            chunkOf(client, () => {
+              client.hello({ token: client === late ? "alice-late" : "alice" })
+              client.open(1)
+              client.publish("orders.eu", ["a"])
+            })
+          )
+        yield* idle
+        gone.duplex.destroy()
+        yield* TestClock.adjust(10)
+        yield* idle
+        assert.strictEqual((yield* (yield* Hub).metrics).connections, 1)
+        yield* TestClock.adjust(600_000)
+        assert.strictEqual(yield* late.goodbye, "hello-timeout")
+        assert.deepStrictEqual(tagsOf(late), [])
+        assert.strictEqual((yield* (yield* Hub).metrics).messagesReceived, 0)
+      }).pipe(Effect.scoped, Effect.provide(hub))
+  )
+
+  it.effect("hub auth - what fails while a token is looked at ends that connection", () =>
+    Effect.gen(function* () {
+      const client = yield* outside
+      client.hello({ token: "broken" })
+      yield* TestClock.adjust(10)
+      assert.strictEqual(yield* client.goodbye, "hub-failed")
     }).pipe(Effect.scoped, Effect.provide(hub))
   )
 

@@ -5,9 +5,10 @@
  * Normally a topic is one interval. An urgent message that overtakes others leaves a hole; a message that cannot
  * have overtaken (priority 0) closes all holes before it, since what is still missing there expired, was dropped,
  * or was the subscriber's own. Until the first such message it is not known where a topic begins; it is not among
- * the positions then, and what came of it is left out when it comes again. Bounded: of a topic with more than `maxIntervals` intervals the newest are not
- * remembered, and of more than `maxTopics` topics those that were quiet longest are forgotten. Then nothing is
- * lost, but messages may come a second time after a reconnection; their positions tell.
+ * the positions then, and what came of it is left out when it comes again. Bounded: of a topic with more than
+ * `maxIntervals` intervals the newest are not remembered, and of more than `maxTopics` topics those that were quiet
+ * longest are forgotten. Then nothing is lost, but messages may come a second time after a reconnection; their
+ * positions tell.
  */
 import type { Position, TopicPosition } from "../../protocol/Position.ts"
 
