@@ -2,11 +2,11 @@
 import { encodeText } from "../protocol/Bytes.ts"
 
 /**
- * As many items, which are in order of their names, as fit into `maxBytes` of JSON: at least one if there is any; those
+ * As many items, which come in order of their names, as fit into `maxBytes` of JSON: at least one if there is any; those
  * after the name `after`, if it is given.
  */
 export const pageOf = <A>(
-  all: ReadonlyArray<A>,
+  all: Iterable<A>,
   nameOf: (item: A) => string,
   after: string | undefined,
   maxBytes: number

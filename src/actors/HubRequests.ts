@@ -3,7 +3,7 @@ import { Effect, Schema } from "effect"
 import { decodeText, encodeText } from "../protocol/Bytes.ts"
 import type { ErrorCode } from "../protocol/ErrorCode.ts"
 import { checkPattern } from "../protocol/Pattern.ts"
-import { isForSubscribers } from "../protocol/TopicName.ts"
+import { isForSubscribers, maxNameBytes } from "../protocol/TopicName.ts"
 import { maySee } from "../services/auth/Identity.ts"
 import type { HubMetrics } from "../services/HubMetrics.ts"
 import { answerGroupRequest, type GroupAnswers } from "./groups/GroupRequests.ts"
@@ -19,8 +19,15 @@ export interface HubAnswers extends GroupAnswers {
 /** More topics than fit into any answer of the largest default. */
 const topicsAtOnce = 10_000
 
+/** After which name topics are wanted: any text that is no longer than a name, since a log may not take a longer one. */
+export const AfterTopic = Schema.String.check(
+  Schema.makeFilter((text) => encodeText(text).length <= maxNameBytes, {
+    description: `at most ${maxNameBytes} bytes of UTF-8`
+  })
+)
+
 const TopicsRequest = Schema.fromJsonString(
-  Schema.Struct({ pattern: Schema.optionalKey(Schema.String), after: Schema.optionalKey(Schema.String) })
+  Schema.Struct({ pattern: Schema.optionalKey(Schema.String), after: Schema.optionalKey(AfterTopic) })
 )
 const decodeTopicsRequest = Schema.decodeUnknownEffect(TopicsRequest)
 

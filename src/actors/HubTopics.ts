@@ -48,11 +48,13 @@ export const makeHubTopics = Effect.fnUntraced(function* (options: HubTopicsOpti
       return undefined
     },
     held: () => delays.check(),
-    topicMade: (topic) => groups.topicMade(topic),
+    topicMade: (topic) => groups.forEachOf(topic.name, (group) => group.attach(topic)),
+    topicLeaving: (topic) => groups.forEachOf(topic.name, (group) => group.topicLeaving(topic)),
     topicRemoved: (topic) => {
-      groups.topicRemoved(topic)
-      deadLetters.topicRemoved(topic.name)
-    }
+      groups.forEachOf(topic.name, (group) => group.topicRemoved(topic))
+      deadLetters.topicRemoved(topic)
+    },
+    topicKept: (topic) => groups.forEachOf(topic.name, (group) => group.topicKept(topic))
   })
   const delays = new Delays(registry, messageLog)
   const groups = new Groups(registry, store, hubId)

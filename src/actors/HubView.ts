@@ -175,15 +175,16 @@ export const gaugesOf = (
       }
     }
   }
-  const allGroups = groups.all()
+  let groupInFlight = 0
+  for (const { inFlight } of groups.values()) groupInFlight += inFlight
   return {
     topics: registry.topics.size,
     connections: connections.size,
     connectionsByTransport: connections.byTransport(),
     sessions,
     subscriptions: registry.subscriptions.size,
-    groups: allGroups.length,
-    groupInFlight: allGroups.reduce((sum, { inFlight }) => sum + inFlight, 0),
+    groups: groups.size,
+    groupInFlight,
     queueDepth: queued,
     queueCapacity: fullest,
     clientQueueDepth: waiting,

@@ -33,8 +33,12 @@ export interface RegistryOptions {
   readonly held: () => void
   /** Told of a topic that was made, before anything is published to it. */
   readonly topicMade: (topic: Topic) => void
-  /** Told of a topic that was removed, with all its messages. */
+  /** Told of a topic that is about to be removed: then one of the two others follows. */
+  readonly topicLeaving: (topic: Topic) => void
+  /** Told of a topic that was removed, with all its messages; another of its name may be there already. */
   readonly topicRemoved: (topic: Topic) => void
+  /** Told of a topic that could not be removed. */
+  readonly topicKept: (topic: Topic) => void
 }
 
 /** Places of the index that are looked at before others run. */
@@ -178,8 +182,21 @@ export class Registry {
     this.index.removeAll(new Set([topic]))
     this.topics.delete(topic.name)
     this.names.remove(topic.name)
-    this.options.topicRemoved(topic)
-    return Effect.as(topic.log.remove, true)
+    this.options.topicLeaving(topic)
+    return topic.log.remove.pipe(
+      Effect.tapError(() => Effect.sync(() => this.keep(topic))),
+      Effect.map(() => {
+        this.options.topicRemoved(topic)
+        return true
+      })
+    )
+  }
+
+  /** Its log is opened anew, as after it was idle. */
+  private keep(topic: Topic): void {
+    topic.log.close()
+    this.wake(topic.name)
+    this.options.topicKept(topic)
   }
 
   /** Makes the subscription known; which topics it is attached to is up to the caller. */
@@ -225,7 +242,8 @@ export class Registry {
       })
       yield* Effect.yieldNow
     }
-    for (const topic of idle) if (!isIdle(topic)) idle.delete(topic)
+    // Meanwhile one may have been removed, and another made of its name.
+    for (const topic of idle) if (this.topics.get(topic.name) !== topic || !isIdle(topic)) idle.delete(topic)
     this.index.removeAll(idle)
     for (const topic of idle) {
       this.topics.delete(topic.name)

@@ -44,16 +44,30 @@ export class RequestQueue {
   /** No faster than the peer reads the answers; others run in between. */
   private readonly answerAll = Effect.fnUntraced({ self: this }, function* (this: RequestQueue) {
     for (let next = this.requests.at(0); next !== undefined; next = this.requests.at(0)) {
-      const { request, method, body } = next
       yield* Effect.yieldNow
       if (this.writer.isControlFull) yield* this.writer.peerReads
-      yield* Effect.match(this.options.answer(method, body, this.host), {
-        onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
-        onFailure: (code) => this.fail(request, code, method)
-      })
-      this.requests.shift()
+      // Whatever becomes of it, the others have their turn.
+      yield* Effect.ensuring(
+        this.answer(next),
+        Effect.sync(() => this.requests.shift())
+      )
     }
   })
+
+  private answer({ body, method, request }: Request): Effect.Effect<void> {
+    return Effect.suspend(() => this.options.answer(method, body, this.host)).pipe(
+      Effect.match({
+        onSuccess: (answer) => this.writer.control({ _tag: "Response", request, body: answer }),
+        onFailure: (code) => this.fail(request, code, method)
+      }),
+      Effect.catchCause((cause) =>
+        Effect.andThen(
+          Effect.logError("a request failed", cause),
+          Effect.sync(() => this.fail(request, "internal", method))
+        )
+      )
+    )
+  }
 
   private fail(request: number, code: ErrorCode, method: string): void {
     this.options.refusals.ofFrame(this.host, code, method)

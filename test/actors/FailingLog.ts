@@ -28,6 +28,8 @@ export class Faults {
   durability: Durability = "accepted"
   isReceiptEarly = false
   room: Effect.Effect<void> | undefined
+  /** What the removal of a topic waits for; if that fails, so does the removal. */
+  removing: Effect.Effect<void, MessageLogError> | undefined
   /** Whether topics keep their messages when they are closed, as on a disk. */
   outlivesHub = false
   /** Rises with each crash; logs that were opened in an earlier life refuse. */

@@ -205,11 +205,15 @@ export class FailingTopicLog implements TopicLog {
   }
 
   get remove() {
-    return Effect.suspend(() => {
+    const removal = Effect.suspend(() => {
       if (this.isOver) return Effect.void
       this.letGo()
       return this.inner.remove
     })
+    return Effect.andThen(
+      Effect.suspend(() => this.faults.removing ?? Effect.void),
+      removal
+    )
   }
 
   close(): void {

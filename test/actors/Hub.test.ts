@@ -111,7 +111,8 @@ describe("hub - requests", () => {
     ["topics", "", "bad-request"],
     ["topics", "{", "bad-request"],
     ["topics", '{"pattern":7}', "bad-request"],
-    ["topics", '{"pattern":"a..b"}', "invalid-pattern"]
+    ["topics", '{"pattern":"a..b"}', "invalid-pattern"],
+    ["topics", '{"after":7}', "bad-request"]
   ]
   for (const [method, body, code] of wrong) {
     it.effect(`hub - the request "${method}" of "${body}" fails as ${code}`, () =>

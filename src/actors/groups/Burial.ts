@@ -47,7 +47,9 @@ export class Burial {
   private readonly run = Effect.fn("Group.buryAll")({ self: this }, function* (this: Burial) {
     const failing = new Set<GroupLane>()
     for (;;) {
-      const dying = [...this.group.lanes.values()].filter(({ lane }) => lane.dying > 0)
+      const dying = [...this.group.lanes.values()].filter(
+        ({ lane, notBefore }) => lane.dying > 0 && notBefore < Number.POSITIVE_INFINITY
+      )
       if (dying.length === 0 || this.group.closed) return
       const place = dying.find((each) => !failing.has(each))
       if (place === undefined) {

@@ -12,6 +12,7 @@ import type { StateStore, StateStoreError } from "../../services/StateStore.ts"
 import type { Registry } from "../Registry.ts"
 import type { Topic } from "../Topic.ts"
 import { Origin } from "./DeadLetter.ts"
+import type { Group } from "./Group.ts"
 import type { Groups } from "./Groups.ts"
 import { OffsetSet } from "./OffsetSet.ts"
 import { requeue } from "./Outcomes.ts"
@@ -118,15 +119,18 @@ export class DeadLetters {
     ): Effect.fn.Return<{ requeued: number; missing: number }, ErrorCode | MessageLogError> {
       const topic = yield* this.topicNamed(name)
       const counts = { requeued: 0, missing: 0 }
+      const given = new Set<Group>()
       yield* this.forEach(topic, offsets, (letter) => {
-        if (this.giveAgain(letter.message.headers ?? {})) {
+        const group = this.giveAgain(letter.message.headers ?? {})
+        if (group !== undefined) {
+          given.add(group)
           this.settle(topic, letter.offset)
           counts.requeued++
         } else counts.missing++
         return counts.requeued + counts.missing < maxTaken
       })
       // Until its group has it for good, it must not be settled for good.
-      for (const group of this.groups.all()) yield* group.saver.saved
+      for (const { saver } of given) yield* saver.saved
       yield* this.saveSettled(topic)
       return counts
     }
@@ -164,9 +168,12 @@ export class DeadLetters {
     }
   )
 
-  /** The topic is gone for good, and so is what was settled in it. */
-  topicRemoved(topic: string): void {
-    if (this.settled.delete(topic)) this.saver.changed(keyOf(topic), () => this.settled.get(topic)?.encode())
+  /** The topic is gone for good, and so is what was settled in it; another of its name may be there already. */
+  topicRemoved({ name }: Topic): void {
+    const set = this.settled.get(name)
+    if (set === undefined || set.epoch === this.registry.topics.get(name)?.log.epoch) return
+    this.settled.delete(name)
+    this.saver.changed(keyOf(name), () => this.settled.get(name)?.encode())
   }
 
   private settledOf(topic: Topic): OffsetSet {
@@ -222,10 +229,12 @@ export class DeadLetters {
     }
   )
 
-  private giveAgain(headers: Readonly<Record<string, string>>): boolean {
+  /** Answers to which group, if its topic still has the message. */
+  private giveAgain(headers: Readonly<Record<string, string>>): Group | undefined {
     const group = this.groups.find(headers[Origin.group] ?? "")
     const topic = headers[Origin.topic] ?? ""
-    if (group === undefined) return false
-    return requeue(group, topic, Number(headers[Origin.epoch]), Number(headers[Origin.offset]))
+    if (group === undefined) return undefined
+    const isGiven = requeue(group, topic, Number(headers[Origin.epoch]), Number(headers[Origin.offset]))
+    return isGiven ? group : undefined
   }
 }

@@ -9,7 +9,6 @@
 import { Effect } from "effect"
 import type { Batch } from "../../protocol/Batch.ts"
 import type { Counters } from "../../services/Counters.ts"
-import type { StateStore } from "../../services/StateStore.ts"
 import { Alarm } from "../Alarm.ts"
 import type { Registry } from "../Registry.ts"
 import type { Follower, Topic } from "../Topic.ts"
@@ -20,7 +19,7 @@ import { align } from "./GroupReader.ts"
 import { encodeRecord, type GroupRecord, groupKey, laneKey } from "./GroupRecord.ts"
 import { Lane } from "./Lane.ts"
 import type { Member } from "./Member.ts"
-import { Saver } from "./Saver.ts"
+import type { Saver } from "./Saver.ts"
 
 /** Milliseconds of difference that are not a clock that was set. */
 const leastSet = 1000
@@ -46,10 +45,10 @@ export class Group implements Follower {
   private readonly alarm: Alarm
   private readonly burial: Burial
 
-  constructor(registry: Registry, store: StateStore["Service"], record: GroupRecord, hubId: string) {
+  constructor(registry: Registry, saver: Saver, record: GroupRecord, hubId: string) {
     this.registry = registry
     this.record = record
-    this.saver = new Saver(registry.system, store)
+    this.saver = saver
     this.alarm = new Alarm(
       registry.system,
       () => this.ring(),
@@ -66,13 +65,15 @@ export class Group implements Follower {
 
   /** Changes what outlives the hub of the group itself. */
   setRecord(record: GroupRecord): void {
+    // What is saved by now may be another group's of this name.
+    if (this.closed) return
     this.record = record
     for (const place of this.lanes.values()) {
       place.lane.rules = rulesOf(record, place.topic)
       // There may be room for more now.
       this.dispatcher.consider(place)
     }
-    this.saver.changed(groupKey(this.name), () => (this.closed ? undefined : encodeRecord(this.record)))
+    this.saver.changed(groupKey(this.name), () => encodeRecord(this.record))
   }
 
   /** Begins in a topic at `offset`, or goes on with `lane`. */
@@ -227,9 +228,7 @@ export class Group implements Follower {
 
   save(place: GroupLane): void {
     if (this.closed) return
-    this.saver.changed(laneKey(this.name, place.topic), () =>
-      this.closed ? undefined : place.lane.encode(this.clockSet)
-    )
+    this.saver.changed(laneKey(this.name, place.topic), () => place.lane.encode(this.clockSet))
   }
 
   /** Milliseconds by which the clock was set since the hub began: what waits does so by the steady one. */
@@ -254,10 +253,31 @@ export class Group implements Follower {
     this.registry.counters.group[what] += messages
   }
 
+  /** The topic is being removed: it is not read until that is over, for who reads it would make it anew. */
+  topicLeaving({ name }: Topic): void {
+    const place = this.lanes.get(name)
+    if (place !== undefined) place.notBefore = Number.POSITIVE_INFINITY
+  }
+
+  /** The topic could not be removed: the group goes on where it is. */
+  topicKept({ name }: Topic): void {
+    const place = this.lanes.get(name)
+    if (place === undefined) return
+    this.retry(place)
+    this.afterFailures()
+    this.dispatch()
+  }
+
   /** The topic was removed: what the group had not done of it is lost, and its place is forgotten. */
   topicRemoved({ log, name: topic }: Topic): void {
     const place = this.lanes.get(topic)
     if (place === undefined) return
+    const successor = this.registry.topics.get(topic)
+    // It may be in the next of that name already.
+    if (successor?.log.epoch === place.lane.epoch) {
+      this.topicKept(successor)
+      return
+    }
     place.generation++
     const { floor, next, pending } = place.lane
     const missed = pending + Math.max(0, log.nextOffset - next)
@@ -267,6 +287,7 @@ export class Group implements Follower {
     this.lanes.delete(topic)
     this.dispatcher.forget(place)
     this.saver.changed(laneKey(this.name, topic), () => this.lanes.get(topic)?.lane.encode(this.clockSet))
+    if (successor !== undefined) this.attach(successor)
   }
 
   /** The topic's log cannot be read now: the others go on, and it is tried again later. */

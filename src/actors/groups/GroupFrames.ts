@@ -45,7 +45,6 @@ export class GroupFrames {
     session.addMember(member)
     const { groups, registry } = this.host.options
     const { clientGroupInactiveThreshold } = registry.settings
-    const expires = this.host.hasClientGroups && clientGroupInactiveThreshold > 0
     const joining = groups.findOrCreate({
       name: frame.group,
       pattern: frame.pattern,
@@ -54,7 +53,7 @@ export class GroupFrames {
       owner: shareOf(this.host),
       options: {
         ...givenOptions(frame),
-        inactiveThreshold: expires ? clientGroupInactiveThreshold : undefined
+        inactiveThreshold: this.host.hasClientGroups ? clientGroupInactiveThreshold : undefined
       }
     })
     session.fork(

@@ -15,7 +15,7 @@ export interface GroupLane {
   foundEnd: number | undefined
   /** Whether the hub before this one may have buried some of what is dying here. */
   mayBeBuried: boolean
-  /** Its log is not read before this time of the steady clock, after it could not be. */
+  /** Its log is not read before this time of the steady clock, after it could not be; `Infinity` while it is removed. */
   notBefore: number
 }
 

@@ -182,16 +182,19 @@ const shown = ({ epoch, message, offset, timestamp }: DeadLetter) => ({
   size: message.payload.length
 })
 
+/** Each when it is asked for: of many, a page has few. */
+function* infosOf(groups: ReadonlyArray<Group>) {
+  for (const group of groups) yield groupInfoOf(group)
+}
+
 const methods: ReadonlyMap<string, Method> = new Map([
   [
     "groups",
-    method(After, ({ groups, identity, maxAnswer }, { after }) => {
-      const managed = groups.all().filter((group) => mayManage(identity, group))
-      const infos = managed.map((group) => {
-        group.wake()
-        return groupInfoOf(group)
-      })
-      return Effect.succeed(pageOf(infos, ({ name }) => name, after, maxAnswer))
+    method(After, ({ groups, identity, maxAnswer }, { after = "" }) => {
+      const managed = groups.all().filter((group) => group.name > after && mayManage(identity, group))
+      return Effect.forEach(managed, (group) => group.awake, { discard: true }).pipe(
+        Effect.map(() => pageOf(infosOf(managed), ({ name }) => name, undefined, maxAnswer))
+      )
     })
   ],
   [

@@ -218,6 +218,25 @@ describe("group - that nobody uses", () => {
       assert.strictEqual((yield* hub.metrics).groups, 1)
     }).pipe(Effect.scoped, Effect.provide(hubWith({ ...settings, clientGroupInactiveThreshold: 0 })))
   )
+
+  it.effect("group - once the threshold is 0, one that is used again stays", () =>
+    Effect.gen(function* () {
+      const before = yield* hubLives(settings)
+      const joins = (lives: typeof before, name: string) =>
+        Effect.scoped(Effect.flatMap(webClient(lives.hub), (web) => web.join(name, "a")))
+      for (const name of ["c~a", "d~a"]) assert.strictEqual(yield* joins(before, name), "made")
+      yield* before.crash
+      const never = yield* hubLives({ ...settings, clientGroupInactiveThreshold: 0 })
+      for (const [key, value] of before.store.values) never.store.values.set(key, value)
+      yield* never.restart
+      assert.strictEqual(yield* joins(never, "c~a"), "joined")
+      yield* passes(1000)
+      const after = yield* reborn(never)
+      after.wire.answersPings = true
+      yield* passes(3 * threshold)
+      assert.deepStrictEqual(yield* namesOf(after), ["c~a"])
+    })
+  )
 })
 
 describe("group - so many of one client", () => {
