@@ -18,23 +18,27 @@ export interface PublishRate {
     limit: number
   ) => { readonly taken: number; readonly wait: number | undefined }
   /**
-   * The same as `take` for messages that cannot be told apart, which may be more than the limit: they are taken if nothing of the
-   * share is, and then as many minutes must pass as they are shares.
+   * The same as `take` for messages that cannot be told apart, which may be more than the limit: they are taken if
+   * nothing of the share is, and then as many minutes must pass as they are shares.
    */
   readonly takeWhole: (key: string, messages: number, limit: number) => number | undefined
 }
 
 /**
- * Clients that are remembered, which the library's limiter in memory does not bound. Beyond that those are forgotten, and
- * have their whole share again, that did not ask while half as many others came.
+ * Clients that are remembered, which the library's limiter in memory does not bound. Beyond that, those that did not ask
+ * while half as many others came are forgotten, and have their whole share again.
  */
 const maxClients = 100_000
 
 const minute = 60_000
 
 interface Share {
+  /** In the window. */
   taken: number
-  /** When all that was taken has come back, by a clock that nobody sets. Until then nothing comes back. */
+  /**
+   * The end of the window, by a clock that nobody sets: a window ends when its debt is paid, which is what was taken in
+   * it at the rate of the limit. Until then nothing comes back; then all of it does.
+   */
   until: number
 }
 

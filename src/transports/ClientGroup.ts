@@ -29,13 +29,20 @@ export const groupOwner = (identity: Identity): string =>
 /** The group in which the client gets what the pattern matches. `owner` is that of `groupOwner`. */
 export const clientGroupName = (clientId: string, pattern: string, owner = ""): string => {
   if (owner !== "") {
-    const cut = (text: string) => shown(text).slice(0, ownShownLength)
-    return `${owner}${cut(clientId)}~${cut(pattern)}~${hashOf(clientId, pattern)}`
+    const shownPattern = shown(pattern).slice(0, ownShownLength)
+    return `${ownBeginning(clientId, owner)}${shownPattern}~${hashOf(clientId, pattern)}`
   }
   const isPlain = plain.test(clientId) && plain.test(pattern)
   if (isPlain && clientId.length + 1 + pattern.length <= longestName) return `${clientId}~${pattern}`
   return `${shown(clientId)}~${shown(pattern)}~${hashOf(clientId, pattern)}`
 }
+
+/** The names of all groups of the client begin with one of these, and of others' few. */
+export const clientGroupBeginnings = (clientId: string, owner: string): ReadonlyArray<string> =>
+  owner === "" ? [`${clientId}~`, `${shown(clientId)}~`] : [ownBeginning(clientId, owner)]
+
+const ownBeginning = (clientId: string, owner: string): string =>
+  `${owner}${shown(clientId).slice(0, ownShownLength)}~`
 
 /** JSON keeps the two apart, whatever they hold. */
 const hashOf = (clientId: string, pattern: string): string =>

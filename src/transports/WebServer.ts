@@ -9,13 +9,14 @@ import { Context, Effect, type FileSystem, Layer, Option, Scope } from "effect"
 import type { Hub } from "../actors/Hub.ts"
 import type { Hosts, OriginRules } from "../protocol/Origins.ts"
 import type { Auth } from "../services/Auth.ts"
-import { rateLimitOf } from "../services/PublishRate.ts"
 import { Settings } from "../services/Settings.ts"
 import { apiHandler, notHere, type RequestHandler } from "./http/ApiHandler.ts"
-import { authenticate, Caller, limitKeyOf } from "./http/Caller.ts"
+import { authenticate, Caller } from "./http/Caller.ts"
 import { makeWeb } from "./http/MakeWeb.ts"
 import { makeNodeServer } from "./http/NodeServer.ts"
 import { OpenRequests } from "./http/OpenRequests.ts"
+import { originForm } from "./http/Paths.ts"
+import { publishLimitOf } from "./http/PublishLimit.ts"
 import { refuseSocket } from "./http/RefuseSocket.ts"
 import { upgradeTo } from "./http/Upgrades.ts"
 import type { Web } from "./http/Web.ts"
@@ -68,9 +69,14 @@ const make = Effect.gen(function* () {
       allowed: web.settings.allowedOrigins,
       hosts: hostsOf(bound.address, web.auth.isOn || Option.isSome(secure))
     }
-    server.on("upgrade", upgradeTo(sockets.upgrade, web, origins, open))
+    const upgrade = upgradeTo(sockets.upgrade, web, origins, open)
+    server.on("upgrade", (request, socket, head) => {
+      request.url = originForm(request.url)
+      upgrade(request, socket, head)
+    })
     const answer = yield* Scope.provide(handle(origins), inner)
     server.on("request", (request, response) => {
+      request.url = originForm(request.url)
       if (open.add(request, response)) answer(request, response)
     })
     yield* warnIfExposed(bound, Option.isSome(secure), " (HTTP)")
@@ -104,11 +110,10 @@ const webSockets = (web: Web["Service"]) =>
     refuse: (request, socket, problem, why) =>
       refuseSocket(socket, new Caller(web, request).refused(problem, { why })),
     admission: (request, identity) => {
-      const limit = rateLimitOf(identity, web.settings.rateLimitPerClient)
-      if (limit === 0) return undefined
       // The connection outlives the request, which is not to be kept for it.
-      const key = limitKeyOf(identity, request)
-      return (messages) => Effect.mapError(web.rate.take(key, messages, limit), ({ problem }) => problem)
+      const limit = publishLimitOf(web, identity, new Caller(web, request, identity).limitKey)
+      if (limit === undefined) return undefined
+      return (messages) => Effect.mapError(limit.take(messages), ({ problem }) => problem)
     }
   })
 

@@ -223,6 +223,39 @@ describe("codes", () => {
     })
   }
 
+  it.live(
+    "codes - INTERNAL: a publish or another request that breaks is counted, and named in its answer",
+    () => {
+      const broken = Layer.succeed(
+        Auth,
+        Auth.of({
+          isOn: true,
+          authenticate: () => Effect.die(new Error("broken")),
+          holds: () => Effect.succeed("holds")
+        })
+      )
+      return Effect.gen(function* () {
+        const hub = yield* Hub
+        for (const [count, asked] of [publish("a", 1), ask("/stats")].entries()) {
+          const { json: problem } = yield* asked
+          assert.deepInclude(problem, { status: 500, code: "INTERNAL" })
+          assert.match(JSON.stringify(problem), /"instance":"urn:uuid:/)
+          assert.strictEqual((yield* hub.metrics).refusals.INTERNAL, count + 1)
+        }
+        assert.strictEqual((yield* hub.metrics).messagesRejected, 1)
+      }).pipe(
+        Effect.provide(
+          WebServer.layer.pipe(
+            Layer.provideMerge(hubWith({ port: 0, httpPort: 0 })),
+            Layer.provideMerge(broken),
+            Layer.provideMerge(NodeFileSystem.layer),
+            Layer.provide(Logger.layer([]))
+          )
+        )
+      )
+    }
+  )
+
   it.live("codes - INTERNAL: a hub that cannot go on is not ready, and says so", () => {
     const faults = new Faults()
     return Effect.gen(function* () {

@@ -5,9 +5,11 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AfterTopic } from "../../actors/HubRequests.ts"
 import { Authorization, StreamAuthorization } from "./Authorization.ts"
 import { linesContentType } from "./BulkLines.ts"
 import { described } from "./Description.ts"
+import { ackPath, bulkPath, pollPath, publishPath, streamPath } from "./Paths.ts"
 import { Problems } from "./Problems.ts"
 import * as Schemas from "./Schemas.ts"
 import { problems } from "./Schemas.ts"
@@ -18,9 +20,9 @@ const about = (summary: string, description: string) => OpenApi.annotations({ su
 
 const whole = Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
 const seconds = Schema.FiniteFromString.check(Schema.isGreaterThanOrEqualTo(0))
-const page = { after: optionalKey(String), limit: optionalKey(whole) }
+const page = { after: optionalKey(AfterTopic), limit: optionalKey(whole) }
 
-const publish = HttpApiEndpoint.post("publish", "/api/v1/messages", {
+const publish = HttpApiEndpoint.post("publish", publishPath, {
   query: {
     topic: optionalKey(String),
     id: optionalKey(String),
@@ -43,7 +45,7 @@ const publish = HttpApiEndpoint.post("publish", "/api/v1/messages", {
   )
 )
 
-const publishBulk = HttpApiEndpoint.post("publishBulk", "/api/v1/messages/bulk", {
+const publishBulk = HttpApiEndpoint.post("publishBulk", bulkPath, {
   payload: [
     Schemas.BulkBody,
     Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array({ contentType: linesContentType }))
@@ -60,7 +62,7 @@ const publishBulk = HttpApiEndpoint.post("publishBulk", "/api/v1/messages/bulk",
 
 const reading = { topics: optionalKey(String), from: optionalKey(String), last: optionalKey(whole) }
 
-const poll = HttpApiEndpoint.get("poll", "/api/v1/poll", {
+const poll = HttpApiEndpoint.get("poll", pollPath, {
   query: {
     ...reading,
     timeout: optionalKey(seconds),
@@ -78,7 +80,7 @@ const poll = HttpApiEndpoint.get("poll", "/api/v1/poll", {
   )
 )
 
-const ack = HttpApiEndpoint.post("ack", "/api/v1/ack", {
+const ack = HttpApiEndpoint.post("ack", ackPath, {
   payload: Schemas.AckBody,
   success: Schema.Struct({ acknowledged: Int }),
   error: problems(400, 403, 404, 408, 413, 422, 503)
@@ -89,7 +91,7 @@ const ack = HttpApiEndpoint.post("ack", "/api/v1/ack", {
   )
 )
 
-const stream = HttpApiEndpoint.get("stream", "/api/v1/stream", {
+const stream = HttpApiEndpoint.get("stream", streamPath, {
   query: { ...reading, overflow: optionalKey(Schemas.Overflow), token: optionalKey(String) },
   success: HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }),
   error: problems(400, 403, 404, 422, 429, 503)

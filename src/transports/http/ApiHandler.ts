@@ -9,13 +9,13 @@ import { closeAfter } from "./CloseSoon.ts"
 import { directPublish } from "./DirectPublish.ts"
 import * as Handlers from "./Handlers.ts"
 import { maxHeaderSize } from "./NodeServer.ts"
-import { hiddenParameter, isKnownPath, originForm, pathOf, webSocketPath } from "./Paths.ts"
+import { hiddenParameter, isKnownPath, pathOf, webSocketPath } from "./Paths.ts"
 import { Web } from "./Web.ts"
 import { type WebAppOptions, webApp } from "./WebApp.ts"
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
-/** The API. Requests that are being answered are interrupted with the scope. */
+/** The API. What it is given is in the origin form. Requests that are being answered are interrupted with the scope. */
 export const apiHandler = Effect.fnUntraced(function* (
   options: WebAppOptions
 ): Effect.fn.Return<RequestHandler, never, Scope.Scope> {
@@ -35,7 +35,6 @@ export const apiHandler = Effect.fnUntraced(function* (
   )
   const publishDirectly = yield* directPublish(options)
   return (request, response) => {
-    request.url = originForm(request.url)
     if (!publishDirectly(request, response)) handler(request, response)
   }
 })

@@ -9,9 +9,18 @@ import type { Transport } from "../../protocol/Transport.ts"
 import type { Auth } from "../../services/Auth.ts"
 import type { AuthError } from "../../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../../services/auth/Identity.ts"
-import { limitKeyOf as keyOf } from "../../services/PublishRate.ts"
+import { limitKeyOf } from "../../services/PublishRate.ts"
 import { peerOf } from "../AddressText.ts"
-import { bulkPath, isKnownPath, pathOf, publishPath, streamPath } from "./Paths.ts"
+import {
+  ackPath,
+  bulkPath,
+  isKnownPath,
+  pathOf,
+  pollPath,
+  publishPath,
+  streamPath,
+  webSocketPath
+} from "./Paths.ts"
 import { problemResponse, Refusal, refusal, refusalOfClose } from "./Refusal.ts"
 import type { Web } from "./Web.ts"
 
@@ -36,6 +45,11 @@ export class Caller implements Peer {
 
   get peer(): string {
     return peerOf(this.request.socket)
+  }
+
+  /** Whose limits these are: the identity's, or of everyone at an address. */
+  get limitKey(): string {
+    return limitKeyOf(this.identity, this.request.socket.remoteAddress)
   }
 
   get transport(): Transport {
@@ -120,14 +134,14 @@ const shownPath = (path: string): string | undefined => (isKnownPath(path) ? pat
 const publishPaths = new Set([publishPath, bulkPath])
 
 const transports: ReadonlyMap<string, Transport> = new Map([
-  ["/ws", "websocket"],
+  [webSocketPath, "websocket"],
   [streamPath, "event-stream"],
-  ["/api/v1/poll", "long-poll"],
-  ["/api/v1/ack", "long-poll"]
+  [pollPath, "long-poll"],
+  [ackPath, "long-poll"]
 ])
 
 /** Where a browser cannot set a header, the token may stand in the query. */
-const tokenPaths = new Set(["/ws", streamPath])
+const tokenPaths = new Set([webSocketPath, streamPath])
 
 /** The token that a request shows, if any. An `Authorization` that is no bearer's is a token that nobody has. */
 export const tokenOf = (request: IncomingMessage): string | undefined => {
@@ -144,7 +158,7 @@ export const tokenOf = (request: IncomingMessage): string | undefined => {
 }
 
 /** Whether a header of this name, in lower case, stands in the request more than once. */
-const hasTwo = (rawHeaders: ReadonlyArray<string>, name: string): boolean => {
+export const hasTwo = (rawHeaders: ReadonlyArray<string>, name: string): boolean => {
   let count = 0
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const each = rawHeaders[at]
@@ -160,9 +174,16 @@ export const authenticate = (
 ): Effect.Effect<Identity, AuthError> =>
   auth.isOn ? auth.authenticate(tokenOf(request)) : Effect.succeed(anonymous)
 
-/** Why stands in the log alone. */
-export const refusalOfAuth = ({ message, reason, why }: AuthError): Refusal =>
-  new Refusal({ problem: problemOf(authCodes[reason], message), why })
+/** Why stands in the log alone. Who showed no token of use is told where it goes, whatever was wrong with it. */
+export const refusalOfAuth = ({ message, reason, why }: AuthError): Refusal => {
+  const code = authCodes[reason]
+  const isOfUse = code !== "UNAUTHORIZED" || reason === "not-yet-valid"
+  const detail = isOfUse ? message : `${message}: ${tokenPlace}`
+  return new Refusal({ problem: problemOf(code, detail), why })
+}
+
+const tokenPlace =
+  "it is given as `Authorization: Bearer <token>`; `?token=<token>` is for /ws and /api/v1/stream alone"
 
 export const mayPublish = (identity: Identity, topic: string): Refusal | undefined =>
   identity.publish.isEverything || identity.publish.allowsTopic(topic)
@@ -179,7 +200,3 @@ export const mayBeClient = (identity: Identity, clientId: string): Refusal | und
   identity.groups === undefined || identity.groups.allowsTopic(clientId)
     ? undefined
     : refusal("FORBIDDEN", "this identity may not use that client_id")
-
-/** Whose limits these are: the identity's, or of everyone at an address. */
-export const limitKeyOf = (identity: Identity, request: IncomingMessage): string =>
-  keyOf(identity, request.socket.remoteAddress)

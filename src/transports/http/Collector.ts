@@ -164,10 +164,10 @@ export class Collector implements LocalOutlet {
         else this.isOutOfNames = true
         return
       case "Failure":
-        this.failure = refusalOfError(frame.code, frame.message)
+        this.failure ??= refusalOfError(frame.code, frame.message)
         break
       case "Closed":
-        this.failure = refusalOfClose(frame.reason)
+        this.failure ??= refusalOfClose(frame.reason)
         break
       default:
         return
@@ -186,6 +186,12 @@ export class Collector implements LocalOutlet {
   private endOf(topic: string): Position | undefined {
     const place = this.connection?.options.registry.placeOf(topic)
     return place === undefined ? undefined : { epoch: place.epoch, offset: place.nextOffset }
+  }
+
+  /** Tells what was lost of a topic that was gone when the reader subscribed, and is new since. */
+  private tellAnew(topic: string, from: Position | undefined, to: Position): void {
+    if (from === undefined || from.epoch === to.epoch) return
+    this.gaps.push({ topic, from: { epoch: from.epoch, offset: from.offset }, to })
   }
 
   pumpLater(): void {}
@@ -211,7 +217,12 @@ export class Collector implements LocalOutlet {
       left -= taken
       // One of which nothing is taken need not be read from its beginning again.
       if (isStanding || (taken === 0 && cursor.positions.has(topic))) continue
-      if (cursor.received(topic, epoch, offset + taken) || taken === 0) continue
+      const before = cursor.positionOf(topic)
+      if (cursor.received(topic, epoch, offset + taken)) {
+        if (taken > 0) this.tellAnew(topic, before, { epoch, offset })
+        continue
+      }
+      if (taken === 0) continue
       this.isOutOfNames = true
       left += taken
       break

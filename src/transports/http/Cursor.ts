@@ -118,7 +118,10 @@ export class Cursor {
     return this.round
   }
 
-  /** The next topic of the round is through with it. One that is kept, for which there must be room, goes on there. */
+  /**
+   * The round is done with its next topic, which goes on at `until`, or at `kept` if that is given: then it stays named,
+   * for which there must be room.
+   */
   passed(topic: string, until: number, kept?: Position): void {
     if (kept === undefined) this.forget(topic)
     else this.put(topic, kept.epoch, kept.offset)
@@ -184,12 +187,14 @@ export class Cursor {
 
   /**
    * Of two that have gone on from one place: in each topic the further position, or the other's if its epoch is
-   * another. If they differ in their rounds, the one that has come further. Both are left as they are.
+   * another. If there is a round, the one that has come further in it. Both are left as they are.
    */
   furthest(other: Cursor): Cursor {
     const order = compareRounds(this, other)
-    if (order !== 0) return order < 0 ? other.copy() : this.copy()
+    if (order < 0) return other.copy()
     const furthest = this.copy()
+    // At one place of a round they have read the same; to name more in it would move it on.
+    if (order > 0 || this.round !== undefined) return furthest
     for (const [topic, { epoch, offset }] of other.topics) furthest.received(topic, epoch, offset)
     return furthest
   }

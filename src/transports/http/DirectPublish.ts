@@ -7,10 +7,12 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { Cause, Context, Effect, FiberSet, References, type Scope, Tracer } from "effect"
 import { type Problem, problemHeaders, problemOf } from "../../protocol/json/Problem.ts"
 import { isAllowedOrigin } from "../../protocol/Origins.ts"
-import { authenticate, Caller, refusalOfAuth } from "./Caller.ts"
+import { authenticate, Caller, hasTwo, refusalOfAuth } from "./Caller.ts"
 import { closeAfter } from "./CloseSoon.ts"
 import { publishPath } from "./Paths.ts"
 import { publishOne } from "./Publishing.ts"
+import { headerPrefix, queryNames } from "./RawMessage.ts"
+import type { Refusal } from "./Refusal.ts"
 import type { WebAppOptions } from "./WebApp.ts"
 
 /** Answers whether it has taken the request. */
@@ -28,7 +30,7 @@ export const directPublish = Effect.fnUntraced(function* ({
   if (isTraced) return () => false
   const run = yield* FiberSet.makeRuntime<never>()
   return (request, response) => {
-    const { headers, method, url = "" } = request
+    const { headers, method, rawHeaders, url = "" } = request
     const isPlain =
       method === "POST" &&
       url.startsWith(publishPath) &&
@@ -36,7 +38,9 @@ export const directPublish = Effect.fnUntraced(function* ({
       headers.origin === undefined &&
       headers["sec-fetch-site"] === undefined &&
       !web.state.isDraining &&
-      isAllowedOrigin(headers, origins)
+      isAllowedOrigin(headers, origins) &&
+      !hasTwo(rawHeaders, "host") &&
+      isPlainQuery(url.slice(publishPath.length))
     if (!isPlain) return false
     let caller: Caller | undefined
     const publishing = Effect.flatMap(
@@ -46,18 +50,19 @@ export const directPublish = Effect.fnUntraced(function* ({
         return publishOne(caller)
       }
     )
+    const refuse = (problem: Problem, about?: Refusal) =>
+      writeProblem(request, response, (caller ?? new Caller(web, request)).refused(problem, about))
     const answered = Effect.match(publishing, {
       onSuccess: (receipt) => write(response, 202, "application/json", JSON.stringify(receipt)),
-      onFailure: (refusal) => {
-        const refused = (caller ?? new Caller(web, request)).refused(refusal.problem, refusal)
-        writeProblem(request, response, refused)
-      }
+      onFailure: (refusal) => refuse(refusal.problem, refusal)
     })
     const failed = (cause: Cause.Cause<never>) => {
       // Nobody is left to be answered.
       if (Cause.hasInterruptsOnly(cause)) return Effect.void
-      writeProblem(request, response, problemOf("INTERNAL"))
-      return Effect.logError("a request failed", cause)
+      return Effect.andThen(
+        Effect.logError("a request failed", cause),
+        Effect.sync(() => refuse(problemOf("INTERNAL")))
+      )
     }
     const fiber = run(Effect.catchCause(answered, failed))
     response.once("close", () => {
@@ -66,6 +71,17 @@ export const directPublish = Effect.fnUntraced(function* ({
     return true
   }
 })
+
+/** Whether each parameter is there once, and is one that is read: about others the API says what is wrong. */
+const isPlainQuery = (query: string): boolean => {
+  if (query.length < 2) return true
+  const seen = new Set<string>()
+  for (const name of new URLSearchParams(query).keys()) {
+    if (seen.has(name) || !(queryNames.has(name) || name.startsWith(headerPrefix))) return false
+    seen.add(name)
+  }
+  return true
+}
 
 const write = (response: ServerResponse, status: number, contentType: string, text: string): void => {
   if (response.destroyed) return

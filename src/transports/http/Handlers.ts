@@ -11,7 +11,7 @@ import { Api, metricsContentType } from "./Api.ts"
 import * as Authorization from "./Authorization.ts"
 import { CurrentCaller } from "./Authorization.ts"
 import { isLines, publishLines } from "./BulkLines.ts"
-import { type Caller, limitKeyOf, mayBeClient, mayPublish, maySubscribe } from "./Caller.ts"
+import { type Caller, mayBeClient, mayPublish, maySubscribe } from "./Caller.ts"
 import { docsPage, docsPolicy } from "./Docs.ts"
 import * as Management from "./Management.ts"
 import { metricsText } from "./MetricsText.ts"
@@ -123,9 +123,7 @@ const answerPoll = (caller: Caller, query: PollQuery, response: ServerResponse):
     const timeout = Math.min((query.timeout ?? defaultPollTimeout) * 1000, maxPollTimeout)
     const clientId = query.client_id
     if (clientId === undefined || clientId === "") {
-      const place = saysWhere(query)
-        ? undefined
-        : web.memory.placeOf(limitKeyOf(identity, caller.request), patterns)
+      const place = saysWhere(query) ? undefined : web.memory.placeOf(caller.limitKey, patterns)
       const wanted = { caller, response, patterns, beginning: goOn(place, beginning), max, timeout, place }
       return Effect.map(poll(web, wanted), pollResponse)
     }

@@ -12,7 +12,6 @@ import { PollClients } from "./PollClients.ts"
 import { PolledTexts } from "./PolledTexts.ts"
 import { PollMemory } from "./PollMemory.ts"
 import { PublishGathering } from "./PublishGathering.ts"
-import { publishRate } from "./PublishRate.ts"
 import { UnreadAnswers } from "./UnreadAnswers.ts"
 import { Web, WebState } from "./Web.ts"
 
@@ -54,7 +53,6 @@ export const makeWeb = Effect.gen(function* () {
     gathering: new PublishGathering(publisher, fork),
     deadlines,
     afterwards: new Afterwards(fork),
-    rate: publishRate(hub.rate),
     limitsOf: ({ limits }) => {
       const maxPayload = Math.min(settings.maxMessageSize, limits.messageSize ?? settings.maxMessageSize)
       return { ...defaultJsonLimits, maxPayload, maxBytes: maxPayload + envelope }

@@ -12,6 +12,7 @@ import { problemOf } from "../../protocol/json/Problem.ts"
 import { Caller } from "./Caller.ts"
 import type { OpenRequests } from "./OpenRequests.ts"
 import { refuseNoRequest, refuseSocket } from "./RefuseSocket.ts"
+import { isUpgrade } from "./Upgrades.ts"
 import type { Web } from "./Web.ts"
 
 /** Bytes of a request's head. */
@@ -35,7 +36,8 @@ export const makeNodeServer = (
     keepAliveTimeout: httpIdleTimeout,
     // Bodies have limits of their own, since a poll or a stream of lines may take long.
     requestTimeout: 0,
-    connectionsCheckingInterval: Math.min(1000, httpReadTimeout)
+    connectionsCheckingInterval: Math.min(1000, httpReadTimeout),
+    shouldUpgradeCallback: isUpgrade
   }
   const server = Option.isNone(secure)
     ? Http.createServer(options)

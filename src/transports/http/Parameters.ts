@@ -1,5 +1,6 @@
 /** What stands in the paths and queries of the API: what each parameter means, and what it may be. */
 import { Overflows } from "../../protocol/Position.ts"
+import { maxNameBytes } from "../../protocol/TopicName.ts"
 
 export interface Parameter {
   readonly description: string
@@ -50,7 +51,11 @@ export const parameters: Readonly<Record<string, Parameter>> = {
     example: "ps_…"
   },
   name: { description: "The topic.", example: "news" },
-  after: { description: "Topics after this name: the `next` of an answer.", example: "news" },
+  after: {
+    description: "Topics after this name: the `next` of an answer.",
+    example: "news",
+    allowed: `at most ${maxNameBytes} bytes long`
+  },
   limit: { description: "How many at most.", example: 100, allowed: whole },
   topic: { description: "The topic, of a body that is the payload itself.", example: "news" },
   id: { description: "The publisher's own: seen twice, the message is kept once.", example: "msg-456" },

@@ -5,6 +5,8 @@ const known =
 
 export const publishPath = "/api/v1/messages"
 export const bulkPath = "/api/v1/messages/bulk"
+export const pollPath = "/api/v1/poll"
+export const ackPath = "/api/v1/ack"
 export const streamPath = "/api/v1/stream"
 export const webSocketPath = "/ws"
 

@@ -5,6 +5,8 @@
 import type { ServerResponse } from "node:http"
 import { Clock, Effect, Scope } from "effect"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
+import { unlimitedCredit } from "../../protocol/Op.ts"
+import type { Start } from "../../protocol/Position.ts"
 import type { Caller } from "./Caller.ts"
 import { Collector } from "./Collector.ts"
 import { Cursor } from "./Cursor.ts"
@@ -45,10 +47,10 @@ export const tooMuchUnread = "too much that was asked for waits to be read; ask 
 
 /** Bytes that are kept free for a poll of the past while that is read: as much as is read at a time. */
 const readAhead = 262_144
-/** Bytes that one subscription may bring beyond the last message that is wanted. */
-const creditBytes = 4 * 1_048_576
 /** Milliseconds for which one answer gathers what there is of the past, once its time is over or there is something. */
 const pageTime = 500
+/** Milliseconds for which one answer that does not wait reads the past, if that is not through before. */
+const readTime = 10_000
 /** Milliseconds before a poll tries again which could not stand behind anything that it found. */
 const againAfter = 20
 
@@ -105,7 +107,9 @@ const read = (
     const collector = new Collector({ texts, bodies, room, max, cursor, hasPast, isNow, patterns })
     return asClient(web, request, collector, room, (connection) => {
       const overflow = "drop-oldest"
-      subscribeAll(connection, patterns, { overflow, creditMessages: max, creditBytes, start })
+      // Bytes are bounded by what the collector holds: if they ran out before that, it would wait for ever.
+      const credit = { creditMessages: max, creditBytes: unlimitedCredit }
+      subscribeAll(connection, patterns, { overflow, ...credit, start: existing(connection, start) })
       return ready(web, collector, timeout).pipe(
         Effect.andThen(Clock.currentTimeMillis),
         Effect.flatMap((now) => {
@@ -117,6 +121,12 @@ const read = (
       )
     })
   })
+
+/** Without the positions of topics that there are not: to subscribe with them would make them. The cursor keeps them. */
+const existing = ({ options: { registry } }: LocalConnection, start: Start): Start =>
+  start._tag === "Resume"
+    ? { ...start, topics: start.topics.filter(({ topic }) => registry.placeOf(topic) !== undefined) }
+    : start
 
 /** One page of a round, or the end of one: nothing if there was nothing to answer with. */
 const readRound = (
@@ -143,7 +153,6 @@ const readRound = (
         until: round.until,
         patterns,
         max,
-        creditBytes,
         isOver: () => {
           const time = deadlines.now()
           return state.isDraining || time >= (collector.count > 0 ? begun : Math.max(until, begun)) + pageTime
@@ -236,9 +245,9 @@ const ready = (
       isLate = true
       deadline = deadlines.after(pageTime, late)
     }
-    let deadline = timeout === undefined ? undefined : deadlines.after(timeout, late)
+    let deadline = deadlines.after(timeout ?? readTime, late)
     const stop = () => {
-      deadline?.stop()
+      deadline.stop()
       state.waiting.delete(waiting)
       collector.onReady = () => {}
     }

@@ -7,7 +7,7 @@ import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import { notGiven, unlimitedCredit } from "../../protocol/Op.ts"
 import { matches } from "../../protocol/Pattern.ts"
 import type { Start } from "../../protocol/Position.ts"
-import { clientGroupName } from "../ClientGroup.ts"
+import { clientGroupBeginnings, clientGroupName } from "../ClientGroup.ts"
 import { session } from "./HubClient.ts"
 import type { Refusal } from "./Refusal.ts"
 
@@ -78,17 +78,21 @@ export class PollGroups {
     })
   }
 
-  /** The patterns of the groups that there are for this client and that read any of the topics, which no membership does. */
+  /** Of the topics that no membership reads, the patterns of the groups that there are for this client and that do. */
   unjoined(topics: ReadonlyArray<string>): ReadonlyArray<string> {
     const unread = topics.filter((topic) => this.readersOf(topic).length === 0)
     if (unread.length === 0) return []
-    const groups = this.connection?.options.groups.all() ?? []
-    // Whose groups they are is found out once, and not for each topic.
-    return groups
-      .map(({ record }) => record)
-      .filter(({ name, pattern }) => name === this.groupOf(pattern))
-      .map(({ pattern }) => pattern)
-      .filter((pattern) => unread.some((topic) => matches(pattern, topic)))
+    const groups = this.connection?.options.groups
+    if (groups === undefined) return []
+    const { id, owner } = this.client
+    const beginnings = clientGroupBeginnings(id, owner)
+    const patterns: Array<string> = []
+    for (const { name, record } of groups.values()) {
+      // There may be very many of others, and to make a name takes a hash.
+      if (!beginnings.some((beginning) => name.startsWith(beginning))) continue
+      if (name === this.groupOf(record.pattern)) patterns.push(record.pattern)
+    }
+    return patterns.filter((pattern) => unread.some((topic) => matches(pattern, topic)))
   }
 
   /** The groups in which it reads the topic. */

@@ -73,7 +73,10 @@ export class PollMemory {
   }
 }
 
-/** Where neither had a place to begin at, what came after the earlier of both had begun is for whoever comes next. */
+/**
+ * The further of both. If the polls began without a place, each began at its own now: of a topic that neither names,
+ * the next poll is given what came since the earlier of the two.
+ */
 const furthestOf = (some: Cursor, other: Cursor, begun: Place | undefined): Cursor => {
   if (begun === undefined && some.round === undefined && other.round === undefined) {
     const since = Math.min(some.since, other.since)

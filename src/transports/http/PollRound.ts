@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import type { LocalConnection } from "../../actors/LocalConnection.ts"
 import type { Topic } from "../../actors/Topic.ts"
+import { unlimitedCredit } from "../../protocol/Op.ts"
 import { matches } from "../../protocol/Pattern.ts"
 import type { Position } from "../../protocol/Position.ts"
 import { compareTopicNames } from "../../protocol/TopicName.ts"
@@ -29,7 +30,6 @@ export interface PollRoundOptions {
   readonly until: number
   readonly patterns: ReadonlyArray<string>
   readonly max: number
-  readonly creditBytes: number
   /** Whether to answer with what there is. */
   readonly isOver: () => boolean
   /** Waits so many milliseconds at most until the collector has the past that it expects. */
@@ -51,7 +51,11 @@ export class PollRound {
     // Not within a turn of the hub's, of which all is of one time.
     yield* Effect.yieldNow
     const at = cursor.round
-    if (at?.position !== undefined && (isOver() || !(yield* this.readTopic(at.topic)))) return false
+    if (at?.position !== undefined) {
+      if (isOver()) return false
+      // The cursor is the client's own text: what was not asked for is passed, as what there is not is.
+      if (!(yield* this.isMine(at.topic) ? this.readTopic(at.topic) : this.passed(at.topic))) return false
+    }
     for (let after: string | undefined = at?.topic ?? ""; after !== undefined; ) {
       const { last, names }: Names = this.namesAfter(after)
       for (const name of names) {
@@ -71,14 +75,21 @@ export class PollRound {
     const slices = patterns.map((pattern) => names.slice(pattern, after))
     const ends = slices.flatMap(({ last }) => (last === undefined ? [] : [last])).sort(compareTopicNames)
     const [last] = ends
-    const isMine = (topic: string) => patterns.some((pattern) => matches(pattern, topic))
     const all = new Set([
       ...slices.flatMap(({ names }) => names),
-      ...[...cursor.positions.keys()].filter(isMine)
+      ...[...cursor.positions.keys()].filter((topic) => this.isMine(topic))
     ])
     const isNext = (name: string) =>
       compareTopicNames(name, after) > 0 && (last === undefined || compareTopicNames(name, last) <= 0)
     return { names: [...all].filter(isNext).sort(compareTopicNames), last }
+  }
+
+  /** Whether it was asked for, by somebody who may read it. */
+  private isMine(topic: string): boolean {
+    const { connection, patterns } = this.options
+    return (
+      patterns.some((pattern) => matches(pattern, topic)) && connection.identity.subscribe.allowsTopic(topic)
+    )
   }
 
   /** Answers whether it is through with the topic. */
@@ -87,9 +98,9 @@ export class PollRound {
       const { connection, cursor, until } = this.options
       const { registry } = connection.options
       const position = cursor.positionOf(name)
-      if (position === undefined && registry.placeOf(name) === undefined) return this.passed(name)
+      // One that is gone is not made by reading: if it is made again, its reader is told what was lost.
+      if (registry.placeOf(name) === undefined) return this.passed(name, this.kept(name, position))
       const topic = registry.topicNamed(name)
-      // One that is gone and may not be made: if it is made again, its reader is told what was lost.
       if (typeof topic === "string")
         return position === undefined
           ? Effect.fail(refusalOfError(topic).about(name))
@@ -99,6 +110,13 @@ export class PollRound {
         return this.passed(name, topic.lastPublished < until ? undefined : position)
       return this.readPast(topic, position)
     })
+  }
+
+  /** The position, if there is room for it beside the others. */
+  private kept(name: string, position: Position | undefined): Position | undefined {
+    const { cursor } = this.options
+    if (position === undefined || !cursor.hasRoomFor(name, position.epoch, position.offset)) return undefined
+    return position
   }
 
   private passed(name: string, position?: Position): Effect.Effect<boolean> {
@@ -166,7 +184,7 @@ export class PollRound {
   }
 
   private subscribe(name: string, position: Position | undefined): number {
-    const { collector, connection, creditBytes, cursor, max } = this.options
+    const { collector, connection, cursor, max } = this.options
     // Each has a request of its own, to begin and to end; the first one opened the session.
     this.subscription += 2
     const subscription = this.subscription
@@ -180,7 +198,8 @@ export class PollRound {
       overflow: "drop-oldest",
       echo: true,
       creditMessages: max - collector.count,
-      creditBytes,
+      // What the collector takes is bounded by what it holds.
+      creditBytes: unlimitedCredit,
       start: {
         _tag: "Resume",
         since: cursor.since,

@@ -13,9 +13,9 @@ import {
 import { type JsonCode, jsonCodes } from "../../protocol/json/Problem.ts"
 import { jsonContentType, type Message, octetsContentType } from "../../protocol/Message.ts"
 import { parseTraceparent } from "../../protocol/Traceparent.ts"
-import { rateLimitOf } from "../../services/PublishRate.ts"
 import { type PlannedBatch, planBatches } from "./BulkPlan.ts"
-import { type Caller, limitKeyOf, mayPublish } from "./Caller.ts"
+import { type Caller, mayPublish } from "./Caller.ts"
+import { type PublishLimit, publishLimitOf } from "./PublishLimit.ts"
 import { readRawMessage } from "./RawMessage.ts"
 import { jsonResponse, Refusal, refusal } from "./Refusal.ts"
 import { readBody } from "./RequestBody.ts"
@@ -77,21 +77,15 @@ const publishMessage = (caller: Caller, given: TopicMessage): Effect.Effect<Rece
   const { topic } = given
   const message = traced(given.message, caller.request)
   const publish = caller.web.gathering.publish({ ...given, message })
-  const counted = takeShare(caller, 1)
+  const counted = publishLimit(caller)?.take(1)
   const published = counted === undefined ? publish : Effect.andThen(counted, publish)
   return Effect.map(published, ({ durability, duplicate, epoch, offset }) =>
     receiptOf(topic, { epoch, offset }, durability, duplicate, message.id)
   )
 }
 
-/** Nothing where there is no limit. */
-const takeShare = (
-  { identity, request, web }: Caller,
-  messages: number
-): Effect.Effect<void, Refusal> | undefined => {
-  const limit = rateLimitOf(identity, web.settings.rateLimitPerClient)
-  return limit === 0 ? undefined : web.rate.take(limitKeyOf(identity, request), messages, limit)
-}
+const publishLimit = ({ identity, limitKey, web }: Caller): PublishLimit | undefined =>
+  publishLimitOf(web, identity, limitKey)
 
 /** The request's trace is the message's, unless the message has one. */
 const traced = (message: Message, { headers }: IncomingMessage): Message => {
@@ -167,10 +161,9 @@ export const publishAll = (
         }),
       { concurrency: "unbounded", discard: true }
     )
-  const { identity, request, web } = caller
-  const limit = rateLimitOf(identity, web.settings.rateLimitPerClient)
-  const share = web.rate.takeSome(limitKeyOf(identity, request), wanted.length, limit)
-  return Effect.flatMap(share, ({ refused, taken }) => {
+  const limit = publishLimit(caller)
+  if (limit === undefined) return Effect.as(publishing(wanted), outcomes)
+  return Effect.flatMap(limit.takeSome(wanted.length), ({ refused, taken }) => {
     if (refused !== undefined) for (const [place] of wanted.slice(taken)) outcomes[place] = outcomeOf(refused)
     return Effect.as(publishing(refused === undefined ? wanted : wanted.slice(0, taken)), outcomes)
   })

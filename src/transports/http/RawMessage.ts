@@ -9,7 +9,16 @@ import { parseTime } from "../../protocol/json/StartText.ts"
 import { maxPriority } from "../../protocol/Publish.ts"
 import { checkTopicName } from "../../protocol/TopicName.ts"
 
-const headerPrefix = "header."
+export const headerPrefix = "header."
+/** What else may stand in the query. */
+export const queryNames: ReadonlySet<string> = new Set([
+  "topic",
+  "id",
+  "key",
+  "ttl",
+  "priority",
+  "deliver_at"
+])
 const maxTtlSeconds = 4_294_967
 const maxShort = 255
 const maxHeaders = 255

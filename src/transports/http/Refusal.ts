@@ -43,6 +43,10 @@ export const refusalOfError = (error: ErrorCode, detail?: string): Refusal =>
     problem: problemOfError(error, detail ?? (error === "reserved-topic" ? errorMessage(error) : undefined))
   })
 
+/** For what HTTP/1.1 itself does not allow, or has as a choice that is none here. */
+export const badRequest = (detail: string): Refusal =>
+  new Refusal({ problem: { ...problemOf("BAD_REQUEST", detail), status: 400, title: "Bad Request" } })
+
 /** For a client of the hub's that was ended before it had its answer. */
 export const refusalOfClose = (reason: CloseReason): Refusal =>
   refusal(closeCodes[reason] ?? "INTERNAL", reason === "group-removed" ? "the group was removed" : undefined)

@@ -1,5 +1,4 @@
 /** Refuses what is no request yet, or no longer: a problem as an HTTP response on a bare socket, which then closes. */
-import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Hub } from "../../actors/Hub.ts"
 import { type Problem, problemHeaders } from "../../protocol/json/Problem.ts"
@@ -21,7 +20,7 @@ export const refuseSocket = (socket: Duplex, problem: Problem): void => {
 
 /** Counts, logs and refuses what is no request. */
 export const refuseNoRequest = (hub: Hub["Service"], socket: Duplex, problem: Problem): void => {
-  const peer = peerOf(socket instanceof Socket ? socket : {})
+  const peer = peerOf(socket)
   const who = { id: crypto.randomUUID(), transport: "http", peer, identity: anonymous } as const
   refuseSocket(socket, refusedProblem(hub, who, problem))
 }

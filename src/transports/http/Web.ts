@@ -13,7 +13,6 @@ import type { PollClients } from "./PollClients.ts"
 import type { PolledTexts } from "./PolledTexts.ts"
 import type { PollMemory } from "./PollMemory.ts"
 import type { PublishGathering } from "./PublishGathering.ts"
-import type { PublishRate } from "./PublishRate.ts"
 import type { UnreadAnswers } from "./UnreadAnswers.ts"
 
 /** Who waits for something that may never come, and is told when the hub stops. */
@@ -57,7 +56,6 @@ export class Web extends Context.Service<
     readonly texts: PolledTexts
     readonly bodies: PollBodies
     readonly unread: UnreadAnswers
-    readonly rate: PublishRate
     /** What a request of this identity may hold. */
     readonly limitsOf: (identity: Identity) => JsonLimits
     readonly now: Effect.Effect<number>

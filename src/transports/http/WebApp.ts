@@ -29,7 +29,7 @@ export const webApp =
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const node = nodeRequest(request)
       const nobody = new Caller(web, node)
-      const fromElsewhere = refusedOrigin(node.headers, origins)
+      const fromElsewhere = refusedOrigin(node, origins)
       if (fromElsewhere !== undefined) return nobody.refuse(fromElsewhere)
       const { origin } = node.headers
       const nothing = admitted(web, node, notFound)

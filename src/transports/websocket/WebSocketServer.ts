@@ -5,7 +5,6 @@
  * A connection outlives the scope: when the hub drains it ends them all, with the reason's number as the close code.
  */
 import type { IncomingMessage } from "node:http"
-import { Socket } from "node:net"
 import type { Duplex as NodeDuplex } from "node:stream"
 import { Effect, FiberSet, Schedule, type Scope } from "effect"
 import { type WebSocket, WebSocketServer } from "ws"
@@ -15,7 +14,7 @@ import { webSocketProtocol } from "../../protocol/WebSocketProtocol.ts"
 import type { AuthError } from "../../services/auth/AuthError.ts"
 import type { Identity } from "../../services/auth/Identity.ts"
 import { Settings } from "../../services/Settings.ts"
-import { peerOf as addressOf } from "../AddressText.ts"
+import { peerOf } from "../AddressText.ts"
 import type { Admission } from "./JsonClient.ts"
 import { JsonConnections, pingSlots } from "./JsonConnections.ts"
 import { WebSocketDuplex } from "./WebSocketDuplex.ts"
@@ -129,9 +128,6 @@ const ignore = () => {}
 
 const asksForBinary = ({ headers }: IncomingMessage): boolean =>
   (headers["sec-websocket-protocol"] ?? "").split(",").some((name) => name.trim() === webSocketProtocol)
-
-/** For logs. */
-const peerOf = (socket: NodeDuplex): string => addressOf(socket instanceof Socket ? socket : {})
 
 const serverOptions = (settings: Settings["Service"], maxPayload: number) => ({
   noServer: true,

@@ -232,6 +232,59 @@ describe("cursor", () => {
     }
   })
 
+  const Place = Schema.Array(Int(0, 3)).check(Schema.isMaxLength(4))
+  const Rounds = Schema.Struct({
+    since: Int(5, 6),
+    until: Schema.optionalKey(Int(8, 9)),
+    topic: Int(0, 3),
+    offset: Schema.optionalKey(Int(1, 3)),
+    named: Place
+  })
+  const roundOf = ({ named, offset, since, topic, until }: (typeof Rounds)["Type"]) => {
+    const at = offset === undefined ? "" : `@1-${offset}`
+    const round = until === undefined ? "" : topic === 0 ? `~${until}` : `~${until}~t.${topic}${at}`
+    const parts = named.map((position, n) => `,t.${n + 1}@1-${position}`)
+    return Cursor.parse(`${since}${round}${parts.join("")}`) ?? new Cursor(0)
+  }
+  /** Whether a reader that goes on there is still to be given the message. */
+  const isAhead = (cursor: Cursor, topic: string, offset: number, time: number): boolean => {
+    const { round } = cursor
+    const order = round === undefined ? 1 : compareTopicNames(topic, round.topic)
+    const position =
+      order === 0 ? (round?.position ?? cursor.positions.get(topic)) : cursor.positions.get(topic)
+    if (position !== undefined) return offset >= position.offset
+    return time >= (order > 0 ? cursor.since : (round?.until ?? 0))
+  }
+
+  it.prop(
+    "cursor - the furthest of two, in rounds too, is not further than what both have read",
+    [Rounds, Rounds, Schema.Boolean],
+    ([a, b, isOnePlace]) => {
+      const [one, other] = [roundOf(a), roundOf(isOnePlace ? { ...a, named: b.named } : b)]
+      const texts = [String(one), String(other)]
+      const furthest = one.furthest(other)
+      assert.deepStrictEqual([String(one), String(other)], texts)
+      for (let topic = 1; topic <= 5; topic++)
+        for (let offset = 0; offset < 5; offset++)
+          for (let time = 4; time < 10; time++) {
+            const isAheadOf = (cursor: Cursor) => isAhead(cursor, `t.${topic}`, offset, time)
+            if (isAheadOf(one) && isAheadOf(other))
+              assert.isTrue(isAheadOf(furthest), `${texts} t.${topic} ${offset} ${time}: ${furthest}`)
+          }
+    }
+  )
+
+  it.prop("cursor - the furthest of one and itself is that one", [Rounds], ([given]) => {
+    const cursor = roundOf(given)
+    assert.strictEqual(String(cursor.furthest(cursor)), String(cursor))
+  })
+
+  it("cursor - the furthest of two at one place of a round is there too", () => {
+    const text = "100~200~m,z.last@1-5"
+    const cursor = Cursor.parse(text) ?? new Cursor(0)
+    assert.strictEqual(String(cursor.furthest(cursor.copy())), text)
+  })
+
   it("cursor - the furthest of two long ones is as short as any", () => {
     const one = new Cursor(0)
     const other = new Cursor(0)

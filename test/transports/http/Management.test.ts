@@ -77,6 +77,20 @@ describe("http topics", () => {
   )
 })
 
+describe("http pages", () => {
+  it.live.each(["/topics", "/stats"])("http pages - %s after a text that is longer than any name", (path) =>
+    Effect.gen(function* () {
+      for (const after of ["0".repeat(256), "0".repeat(5000), encodeURIComponent("ü".repeat(128))]) {
+        const { json: problem } = yield* ask(`${path}?after=${after}`)
+        assert.deepInclude(problem, { status: 422, code: "BAD_REQUEST" })
+        assert.strictEqual(problem.detail, "`after` must be at most 255 bytes long")
+      }
+      for (const after of ["", "0".repeat(255), "a..b"])
+        assert.strictEqual((yield* ask(`${path}?after=${after}`)).status, 200)
+    }).pipe(Effect.provide(webHub()))
+  )
+})
+
 describe("http system", () => {
   it.live("http system - health, readiness and statistics", () =>
     Effect.gen(function* () {

@@ -159,6 +159,59 @@ describe("http poll", () => {
   )
 })
 
+describe("http poll with a cursor of the client's own making", () => {
+  const topicNames = Effect.map(ask("/topics?limit=1000"), ({ json }) => json.topics.map(({ name }) => name))
+
+  it.live.each([
+    ["named", "0,open.b@1-0,open.c@1-0"],
+    ["named in a round", "0~9999999999999,open.b@1-0,open.c@1-0"],
+    ["where a round is", "0~9999999999999~open.b@1-0"],
+    ["where a round is, and not asked for", "0~9999999999999~secret.x@1-0"]
+  ])("http poll - makes no topic that there is not: %s", ([, from = ""]) =>
+    Effect.gen(function* () {
+      yield* publish("open.a", 1)
+      const { status } = yield* ask(
+        `/api/v1/poll?topics=${encodeURIComponent("open.>")}&timeout=0&from=${encodeURIComponent(from)}`
+      )
+      assert.strictEqual(status, 200)
+      assert.deepStrictEqual(yield* topicNames, ["open.a"])
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http poll - is not told whether it guessed the position of a topic that was not asked for", () =>
+    Effect.gen(function* () {
+      const { json: last } = yield* publish("secret.x", 1)
+      yield* publish("open.a", 1)
+      const answers = []
+      for (const at of [`${last.epoch}-0`, `${last.epoch}-1`, `${last.epoch}-9`, "1-0"]) {
+        const from = encodeURIComponent(`0~9999999999999~secret.x@${at}`)
+        const { json, status } = yield* ask(`/api/v1/poll?topics=open.*,zoo&timeout=0&from=${from}`)
+        answers.push({ status, messages: json.messages, gaps: json.gaps })
+      }
+      for (const answer of answers)
+        assert.deepStrictEqual(answer, { status: 200, messages: [], gaps: undefined })
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live("http poll - of one that is made anew while it waits, it is told what was lost", () =>
+    Effect.gen(function* () {
+      const { json: gone } = yield* publish("open.a", 1)
+      yield* ask("/topics/open.a", { method: "DELETE" })
+      const from = encodeURIComponent(`0,open.a@${gone.epoch}-1`)
+      const waiting = yield* Effect.forkScoped(ask(`/api/v1/poll?topics=open.*&timeout=20&from=${from}`), {
+        startImmediately: true
+      })
+      yield* subscribed(1)
+      const { json: made } = yield* publish("open.a", 2)
+      const { json } = yield* Fiber.join(waiting)
+      assert.deepStrictEqual(payloads(json.messages), [2])
+      assert.deepStrictEqual(json.gaps, [
+        { topic: "open.a", from: { epoch: gone.epoch, offset: 1 }, to: { epoch: made.epoch, offset: 0 } }
+      ])
+    }).pipe(Effect.scoped, Effect.provide(webHub()))
+  )
+})
+
 describe("http poll with a client_id", () => {
   const pollAs = (more = "&timeout=5") => ask(`/api/v1/poll?topics=a&client_id=c-1${more}`)
 
@@ -299,6 +352,24 @@ describe("http ack", () => {
 })
 
 describe("http replay", () => {
+  it.live.each([
+    "topics/r.x/messages?limit=1000",
+    "topics/r.x/messages?last=1000&limit=1000",
+    "poll?topics=r.x&from=first&timeout=0&max=1000",
+    "poll?topics=r.x&from=first&timeout=20&max=1000",
+    "poll?topics=r.*&from=0~9999999999999&timeout=0&max=1000"
+  ])("http replay - what is many bytes is answered at once: %s", (path) =>
+    Effect.gen(function* () {
+      for (let n = 0; n < 24; n++) {
+        const messages = Array.from({ length: 100 }, () => ({ topic: "r.x", payload: "p".repeat(5000) }))
+        yield* postJson("/api/v1/messages/bulk", { messages })
+      }
+      const answer = yield* Effect.timeout(ask(`/api/v1/${path}`), "4 seconds")
+      assert.lengthOf(answer.json.messages, 1000)
+      assert.isUndefined(answer.json.gaps)
+    }).pipe(Effect.provide(webHub({ hotTierBytes: 67_108_864 })))
+  )
+
   it.live("http replay - from anywhere, as many as wanted", () =>
     Effect.gen(function* () {
       for (let n = 0; n < 5; n++) yield* publish("a", n)

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Hub } from "../../../src/actors/Hub.ts"
+import { WebServer } from "../../../src/transports/WebServer.ts"
 import { ask, json, postJson, publish, rawSocket, webHub } from "./WebHub.ts"
 
 const replayed = (topic: string) =>
@@ -180,6 +181,29 @@ describe("http publish", () => {
     Effect.gen(function* () {
       const answer = yield* ask(`/api/v1/messages${query}`, { headers: { "content-type": type }, body: "x" })
       assert.deepInclude(answer.json, { status, code })
+    }).pipe(Effect.provide(webHub()))
+  )
+
+  it.live.each([
+    "topic=a&topic=secret.x",
+    "topic=a&priority=1&priority=9",
+    "topic=a&id=x&id=y",
+    "topic=a&header.x=1&header.x=2"
+  ])("http publish - by either way the answer is the same: ?%s", (query) =>
+    Effect.gen(function* () {
+      const { host, port } = yield* WebServer
+      const asked = (headers: Readonly<Record<string, string>>) =>
+        Effect.map(
+          ask(`/api/v1/messages?${query}`, {
+            headers: { "content-type": "text/plain", ...headers },
+            body: "x"
+          }),
+          ({ json: { code, detail }, status }) => ({ code, detail, status })
+        )
+      // What has an Origin takes the ordinary way.
+      const ordinary = yield* asked({ origin: `http://${host}:${port}` })
+      assert.deepStrictEqual(yield* asked({}), ordinary)
+      assert.strictEqual(ordinary.status, query.includes("header.") ? 202 : 422)
     }).pipe(Effect.provide(webHub()))
   )
 

@@ -10,13 +10,13 @@ export const until = <E, R>(isSo: Effect.Effect<boolean, E, R>) =>
     while (!(yield* isSo)) yield* socketsDo
   })
 
-/** Lets time pass until it is done. */
-export const timely = <A, E, R>(asking: Effect.Effect<A, E, R>) =>
+/** Lets time pass, in steps of so many milliseconds, until it is done. */
+export const timely = <A, E, R>(asking: Effect.Effect<A, E, R>, step = 20) =>
   Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(asking, { startImmediately: true })
     while (fiber.pollUnsafe() === undefined) {
       yield* socketsDo
-      yield* TestClock.adjust(20)
+      yield* TestClock.adjust(step)
     }
     return yield* Fiber.join(fiber)
   })

@@ -216,9 +216,17 @@ describe("origins", () => {
         const why = () =>
           lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line).annotations?.why)
         const behind = yield* ask("/topics", { headers: { ...bearer(alice.key), host: "hub.example" } })
-        assert.deepInclude(behind.json, { status: 403, code: "ORIGIN_NOT_ALLOWED" })
-        for (const text of ["Host", "`allowedOrigins`"]) assert.include(behind.json.detail, text)
         assert.strictEqual(why().at(-1), "host hub.example")
+        assert.deepInclude(behind.json, { status: 403, code: "ORIGIN_NOT_ALLOWED" })
+        assert.include(behind.json.detail, "Host")
+        assert.include(behind.json.detail, "add `http://hub.example` to the setting `allowedOrigins`")
+        const elsewhere = yield* ask("/topics", { headers: { host: "hub.example:28122" } })
+        assert.include(elsewhere.json.detail, "add `http://hub.example:28122` to")
+        for (const host of ["*.hub.example", "hub`<b>", `${"a".repeat(300)}.example`]) {
+          const { json } = yield* ask("/topics", { headers: { host } })
+          assert.notInclude(json.detail, host)
+          assert.include(json.detail, "`allowedOrigins`")
+        }
         const page = yield* ask("/api/v1/messages", {
           headers: { ...local, origin: "https://evil.example" },
           body: "x"

@@ -5,7 +5,7 @@ import { Effect, Layer, Schedule } from "effect"
 import { Hub } from "../../../src/actors/Hub.ts"
 import { encodeFrame, magic } from "../../../src/protocol/Frame.ts"
 import { patience } from "../../Patience.ts"
-import { connectJson, openJson, type Said } from "./JsonPeer.ts"
+import { connectJson, openJson, type Said, standsStill } from "./JsonPeer.ts"
 import { WebSocketHub, webSocketHub } from "./WebSocketHub.ts"
 
 const connect = Effect.flatMap(WebSocketHub, ({ url }) => connectJson(url))
@@ -181,7 +181,7 @@ describe("websocket connections", () => {
       for (let i = 0; i < 2000; i++)
         fast.send({ type: "publish", topic: "held", message: { id: `m${i}`, payload } })
       // What neither the hub nor the machine between takes stays with the publisher.
-      yield* Effect.sleep(500)
+      yield* standsStill(yield* connect, () => fast.socket.bufferedAmount)
       assert.isAbove(fast.socket.bufferedAmount, 1_000_000)
       slow.socket.resume()
       for (let i = 0; i < 2000; i++) {

@@ -20,6 +20,21 @@ export interface JsonPeer {
   readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }, PeerError>
 }
 
+/**
+ * Waits until the number stays the same while this client, which gets nothing else, asks so often and is answered: then
+ * nothing moves any more of what others sent.
+ */
+export const standsStill = (peer: JsonPeer, number: () => number): Effect.Effect<void, PeerError> =>
+  Effect.gen(function* () {
+    for (let before = Number.NaN; before !== number(); ) {
+      before = number()
+      for (let n = 0; n < 100; n++) {
+        peer.send({ type: "ping" })
+        yield* peer.nextOf("pong")
+      }
+    }
+  })
+
 /** Connects, and takes the greeting. */
 export const connectJson = (
   url: string,

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schedule } from "effect"
 import { Hub } from "../../../src/actors/Hub.ts"
 import type { Overflow } from "../../../src/protocol/Position.ts"
-import { connectJson, type JsonPeer, type Said } from "./JsonPeer.ts"
+import { connectJson, type JsonPeer, type Said, standsStill } from "./JsonPeer.ts"
 import { connectRaw, Opcode, rawFrame } from "./RawPeer.ts"
 import { WebSocketHub, webSocketHub } from "./WebSocketHub.ts"
 
@@ -104,15 +104,7 @@ describe("websocket pressure", () => {
       other.send({ type: "subscribe", topic: "b" })
       yield* other.nextOf("ack")
       // It stands still: an answer to the other comes, and in all the time none to the publisher.
-      let before = -1
-      yield* until(
-        Effect.gen(function* () {
-          const isSame = acked.length === before
-          before = acked.length
-          yield* Effect.sleep(100)
-          return isSame
-        })
-      )
+      yield* standsStill(other, () => publisher.socket.bufferedAmount + acked.length)
       other.send({ type: "publish", topic: "b", message: { id: "b", payload: { n: 1 } } })
       yield* other.nextOf("event")
       assert.isBelow(acked.length, count)
@@ -134,7 +126,7 @@ describe("websocket pressure", () => {
       // 200 MB, of which the hub and the machine between take a few.
       for (let n = 0; n < 1000; n++)
         publisher.send({ type: "publish", topic: "a", message: { id: `${n}`, payload: { n, large } } })
-      yield* Effect.sleep(500)
+      yield* standsStill(yield* connect, () => publisher.socket.bufferedAmount)
       assert.isAbove(publisher.socket.bufferedAmount, 150_000_000)
       const { buffered, queued } = yield* Effect.gen(function* () {
         const metrics = yield* (yield* Hub).metrics
@@ -159,10 +151,10 @@ describe("websocket pressure", () => {
         Array.from({ length: 1000 }, () => rawFrame({ opcode: Opcode.text, payload: ask }))
       )
       for (let n = 0; n < 100; n++) raw.socket.write(many)
-      yield* Effect.sleep(300)
+      const other = yield* connectJson(url)
+      yield* standsStill(other, () => raw.socket.writableLength)
       // 30 MB were sent.
       assert.isAbove(raw.socket.writableLength, 10_000_000)
-      const other = yield* connectJson(url)
       other.send({ type: "ping", request_id: 1 })
       assert.deepInclude(yield* other.next, { type: "pong", request_id: 1 })
       // All is answered once it reads.
