@@ -1,7 +1,7 @@
 /** A TCP or TLS socket of Node as a `Duplex`. */
 import type { Socket } from "node:net"
 import type { Duplex, DuplexListeners } from "../protocol/Duplex.ts"
-import { peerOf } from "./AddressText.ts"
+import { peerOf } from "./PeerText.ts"
 
 export const socketDuplex = (socket: Socket): Duplex => {
   const peer = peerOf(socket)

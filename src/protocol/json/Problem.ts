@@ -174,7 +174,7 @@ export const problemOfError = (error: ErrorCode, detail?: string, retryAfter?: n
 export const problemHeaders = (problem: Problem): Readonly<Record<string, string>> => ({
   "content-type": problemContentType,
   ...(problem.retry_after === undefined ? {} : { "retry-after": String(problem.retry_after) }),
-  ...(problem.status === 426 ? { upgrade: "websocket", connection: "Upgrade" } : {}),
+  ...(problem.status === 426 ? { upgrade: "websocket", connection: "Upgrade, close" } : {}),
   ...(problem.status !== 401
     ? {}
     : {

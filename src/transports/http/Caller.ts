@@ -10,7 +10,7 @@ import type { Auth } from "../../services/Auth.ts"
 import type { AuthError } from "../../services/auth/AuthError.ts"
 import { anonymous, type Identity } from "../../services/auth/Identity.ts"
 import { limitKeyOf } from "../../services/PublishRate.ts"
-import { peerOf } from "../AddressText.ts"
+import { peerOf } from "../PeerText.ts"
 import {
   ackPath,
   bulkPath,

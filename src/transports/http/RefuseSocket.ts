@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream"
 import type { Hub } from "../../actors/Hub.ts"
 import { type Problem, problemHeaders } from "../../protocol/json/Problem.ts"
 import { anonymous } from "../../services/auth/Identity.ts"
-import { peerOf } from "../AddressText.ts"
+import { peerOf } from "../PeerText.ts"
 import { refusedProblem } from "./Caller.ts"
 import { closeSoon } from "./CloseSoon.ts"
 
